@@ -1,0 +1,9 @@
+"""Continual fine-tuning: the common recipe and nothing else (facts 4.1; Zheng et al., ZSCL, ICCV 2023)."""
+
+from vlcl_bench.methods import LossMethod
+
+
+class FineTune(LossMethod):
+    """Cross-entropy on the current task, both encoders, one task after the other."""
+
+    title = "Continual-FT"

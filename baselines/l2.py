@@ -1,0 +1,27 @@
+"""The l2 baseline: fine-tuning pulled back to where the task started (facts 4.2, "WC" in ZSCL's code)."""
+
+from torch import Tensor
+
+from vlcl_bench.methods import Batch, Context, LossMethod, Task
+from vlcl_bench.methods.base import FineTuneConfig
+from vlcl_bench.methods.losses import l2_to_anchor, snapshot
+
+
+class L2(LossMethod):
+    """Cross-entropy plus ``weight`` times the squared distance to the model at the task's start."""
+
+    title = "l2 baseline"
+
+    class Config(FineTuneConfig):
+        """``weight`` 1 is the published value."""
+
+        weight: float = 1.0
+
+    def start(self, task: Task, ctx: Context) -> None:
+        """Take the anchor; before the first task it is zero-shot CLIP."""
+        self._moving = dict(self.trainable_parameters())
+        self._anchor = snapshot(self.trainable_parameters())
+
+    def loss(self, batch: Batch, logits: Tensor, ctx: Context) -> Tensor:
+        """The recipe's loss plus the pull."""
+        return self.cross_entropy(batch, logits) + self.config.weight * l2_to_anchor(self._moving, self._anchor)

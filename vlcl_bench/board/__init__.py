@@ -1,0 +1,1 @@
+"""The board: tables that are a pure function of records, and the published numbers beside them."""

@@ -1,0 +1,34 @@
+"""Builds the board: the same records give the same bytes, on any machine and at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from vlcl_bench.board.published import published_rows
+from vlcl_bench.board.render import render_csv, render_json, render_markdown
+from vlcl_bench.board.rows import BoardRow, RunSummary, board_rows
+from vlcl_bench.fileio import write_atomic
+
+__all__ = ["BoardRow", "RunSummary", "board_rows", "board_text", "build_board"]
+
+
+def board_text(runs: Iterable[RunSummary], *, include_unverifiable: bool = False) -> dict[str, str]:
+    """File name to content (``README.md``, ``leaderboard.csv``, ``leaderboard.json``), newlines ``\\n``.
+
+    Independent of the order of ``runs``. Published rows of status ``claimed-unverifiable`` are left out
+    unless asked for (decision 25). Raises :class:`IntegrityError` when a row would hold one seed twice.
+    """
+    rows = board_rows(runs)
+    published = published_rows(include_unverifiable=include_unverifiable)
+    return {
+        "README.md": render_markdown(rows, published),
+        "leaderboard.csv": render_csv(rows),
+        "leaderboard.json": render_json(rows, published),
+    }
+
+
+def build_board(runs: Iterable[RunSummary], out_folder: Path, *, include_unverifiable: bool = False) -> list[Path]:
+    """Write the files of :func:`board_text` into ``out_folder``, each whole or not at all; their paths."""
+    text = board_text(runs, include_unverifiable=include_unverifiable)
+    return [write_atomic(out_folder / name, content) for name, content in text.items()]

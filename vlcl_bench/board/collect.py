@@ -1,0 +1,93 @@
+"""From folders of records to the board: every run that can be is scored again, the others are marked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from vlcl_bench.board.build import RunSummary, build_board
+from vlcl_bench.errors import UsageError
+from vlcl_bench.fileio import canonical_json, sha256_text
+from vlcl_bench.protocols import load_protocol, protocol_names
+from vlcl_bench.records import RECORD_NAME, Record, read_record
+from vlcl_bench.rescoring import can_rescore, rescored
+
+
+def build_from_runs(runs: Path, out: Path, include_unverifiable: bool = False) -> dict[str, Any]:
+    """Build the board in ``out`` from every finished run below ``runs``."""
+    if not runs.is_dir():
+        raise UsageError(f"there is no folder {runs}", "Give one with --runs, or run a method first.")
+    folders = sorted(path.parent for path in runs.rglob(RECORD_NAME))
+    summaries = [summarise(folder, runs) for folder in folders]
+    written = build_board(summaries, out, include_unverifiable=include_unverifiable)
+    return {"runs": len(summaries), "files": [str(path) for path in written]}
+
+
+def summarise(folder: Path, root: Path) -> RunSummary:
+    """What the board needs of one run."""
+    record = read_record(folder)
+    rankable = can_rescore(record)
+    scores = rescored(folder, record) if rankable else record.scores
+    agnostic = scores.get("agnostic")
+    identity = record.identity
+    return RunSummary(
+        run_hash=record.run_hash,
+        protocol=identity.protocol,
+        protocol_title=_title(identity.protocol),
+        method=identity.method,
+        method_title=record.title,
+        configuration=configuration_digest(record),
+        variant=variant(record),
+        seed=identity.seed,
+        track=record.track,
+        deterministic=record.deterministic,
+        backbone=identity.backbone,
+        metrics=_headlines(scores["metrics"]),
+        agnostic_metrics=_headlines(agnostic["metrics"]) if agnostic else None,
+        status="rescored" if rankable else "self-reported",
+        cost=costs(record),
+        source=Path(os.path.relpath(folder, root.parent)).as_posix(),
+    )
+
+
+def costs(record: Record) -> dict[str, float | None]:
+    """The cost columns of a run."""
+    cost, weight = record.cost, record.weight
+    return {
+        "seconds_total": cost.seconds_total,
+        "seconds_learn": sum(cost.seconds_learn),
+        "seconds_evaluate": sum(cost.seconds_evaluate),
+        "peak_memory_bytes": cost.peak_memory_bytes,
+        "parameters_trained": weight.parameters_trained,
+        "parameters_added": weight.parameters_added,
+        "bytes_between_tasks": weight.bytes_between_tasks,
+    }
+
+
+def configuration_digest(record: Record) -> str:
+    """What must be equal for runs to be seeds of one entry: source, settings, weights, protocol."""
+    identity = record.identity.model_dump(mode="json", exclude={"seed"})
+    return sha256_text(canonical_json(identity))[:16]
+
+
+def variant(record: Record) -> str:
+    """The settings in words where they are not the method's defaults for the protocol's scale."""
+    from vlcl_bench.errors import VlclError
+    from vlcl_bench.methods.registry import load_method, make_config
+
+    config = record.identity.config
+    try:
+        cls = load_method(record.identity.method).cls
+        defaults = make_config(cls, {}, load_protocol(record.identity.protocol).scale).model_dump(mode="json")
+    except VlclError:
+        defaults = {}
+    return ", ".join(f"{key}={value}" for key, value in sorted(config.items()) if defaults.get(key, ...) != value)
+
+
+def _headlines(metrics: dict[str, Any]) -> dict[str, float | None]:
+    return {key: value for key, value in metrics.items() if not isinstance(value, list)}
+
+
+def _title(protocol: str) -> str:
+    return load_protocol(protocol).title if protocol in protocol_names() else protocol

@@ -1,0 +1,231 @@
+"""From runs to the rows of the board: seeds grouped, means taken, ranks given, differences computed."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from vlcl_bench.errors import IntegrityError
+
+SEEDS_NEEDED = 3
+BASELINE_METHOD = "l2"
+TRACKS = ("standard", "open-budget")
+STATUSES = ("rescored", "self-reported")
+METRICS = ("transfer", "avg", "last", "bwt", "fwt", "forgetting", "diagonal")
+DELTA_METRICS = ("transfer", "avg", "last")
+COSTS = (
+    "seconds_total",
+    "seconds_learn",
+    "seconds_evaluate",
+    "peak_memory_bytes",
+    "parameters_trained",
+    "parameters_added",
+    "bytes_between_tasks",
+)
+
+Numbers = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What the board needs of one finished run.
+
+    ``configuration`` is a digest of all that sets a method apart from its namesakes (settings and source);
+    ``variant`` says the same in words, empty for the method's defaults. ``metrics`` and ``agnostic_metrics``
+    are headline numbers in percent, ``None`` where a run has none. ``source`` is the path of the record
+    relative to the repository. Raises :class:`IntegrityError` for an unknown track or status, or a cost or
+    metric that is not finite.
+    """
+
+    run_hash: str
+    protocol: str
+    protocol_title: str
+    method: str
+    method_title: str
+    configuration: str
+    seed: int
+    track: str
+    deterministic: bool
+    backbone: str
+    metrics: Numbers | None
+    status: str
+    source: str
+    agnostic_metrics: Numbers | None = None
+    cost: Numbers = field(default_factory=dict)
+    variant: str = ""
+
+    def __post_init__(self) -> None:
+        if self.track not in TRACKS or self.status not in STATUSES:
+            raise IntegrityError(
+                f"{self.source}: track {self.track!r}, status {self.status!r}; "
+                f"expected one of {', '.join(TRACKS)} and one of {', '.join(STATUSES)}"
+            )
+        for part in (self.metrics, self.agnostic_metrics, self.cost):
+            for name, value in (part or {}).items():
+                if value is not None and not math.isfinite(value):
+                    raise IntegrityError(f"{self.source}: {name} is {value}")
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """Mean over the seeds of a row and, from two seeds on, the sample standard deviation (n − 1)."""
+
+    mean: float
+    deviation: float | None
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    """One line of the board: the runs of one (protocol, method, configuration, backbone, track, status).
+
+    ``rank`` is ``None`` for an unranked row, and ``why_unranked`` then says why. ``delta`` holds differences
+    of means to the protocol's ``l2`` row, ``cost`` medians over the seeds.
+    """
+
+    protocol: str
+    protocol_title: str
+    method: str
+    method_title: str
+    configuration: str
+    variant: str
+    backbone: str
+    track: str
+    status: str
+    deterministic: bool
+    runs: tuple[RunSummary, ...]
+    metrics: Mapping[str, Statistic | None]
+    agnostic: Mapping[str, Statistic | None]
+    cost: Numbers
+    delta: Numbers
+    rank: int | None
+    why_unranked: str
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds."""
+        return len(self.runs)
+
+    def mean(self, metric: str) -> float | None:
+        """The unrounded mean of ``metric``, ``None`` where it is not defined."""
+        found = self.metrics[metric]
+        return None if found is None else found.mean
+
+
+def board_rows(runs: Iterable[RunSummary]) -> list[BoardRow]:
+    """The rows in the order of the board; the order of ``runs`` does not matter.
+
+    By protocol, track (standard first), then ranked rows by Avg (equal means share a rank), then unranked
+    rows by Avg. Ranked are rescored rows with three seeds, deterministic ones with one (decision 8). Raises
+    :class:`IntegrityError` when two runs of a row have the same seed.
+    """
+    groups: defaultdict[tuple[str, ...], list[RunSummary]] = defaultdict(list)
+    for run in runs:
+        groups[run.protocol, run.method, run.configuration, run.backbone, run.track, run.status].append(run)
+    rows = [_row(group) for _, group in sorted(groups.items())]
+    rows = [replace(row, delta=_delta(row, _baseline(row, rows))) for row in rows]
+    sections: defaultdict[tuple[str, int], list[BoardRow]] = defaultdict(list)
+    for row in rows:
+        sections[row.protocol, TRACKS.index(row.track)].append(row)
+    return [row for _, section in sorted(sections.items()) for row in _ranked(section)]
+
+
+def _row(group: Sequence[RunSummary]) -> BoardRow:
+    runs = tuple(sorted(group, key=lambda run: (run.seed, run.run_hash, run.source)))
+    for one, other in pairwise(runs):
+        if one.seed == other.seed:
+            raise IntegrityError(
+                f"two runs of {one.method} on {one.protocol} have seed {one.seed}: {one.source} and {other.source}",
+                "Keep one of the two records; a seed counts once.",
+            )
+    first = runs[0]
+    row = BoardRow(
+        protocol=first.protocol,
+        protocol_title=min(run.protocol_title for run in runs),
+        method=first.method,
+        method_title=min(run.method_title for run in runs),
+        configuration=first.configuration,
+        variant=min(run.variant for run in runs),
+        backbone=first.backbone,
+        track=first.track,
+        status=first.status,
+        deterministic=all(run.deterministic for run in runs),
+        runs=runs,
+        metrics={name: _statistic([(run.metrics or {}).get(name) for run in runs]) for name in METRICS},
+        agnostic={name: _statistic([(run.agnostic_metrics or {}).get(name) for run in runs]) for name in METRICS},
+        cost={name: _median([run.cost.get(name) for run in runs]) for name in COSTS},
+        delta={},
+        rank=None,
+        why_unranked="",
+    )
+    return replace(row, why_unranked=_why_unranked(row))
+
+
+def _why_unranked(row: BoardRow) -> str:
+    """Empty when the row may be ranked."""
+    needed = 1 if row.deterministic else SEEDS_NEEDED
+    if row.mean("avg") is None:
+        return "no scores"
+    if row.status != "rescored":
+        return row.status
+    return "" if row.seeds >= needed else f"n = {row.seeds} of {needed} seeds"
+
+
+def _ranked(section: Sequence[BoardRow]) -> list[BoardRow]:
+    """One protocol and track: ranked rows by Avg, then the others."""
+    ordered = sorted(section, key=_order)
+    able = [row for row in ordered if not row.why_unranked]
+    averages = [row.mean("avg") for row in able]
+    ranked = [replace(row, rank=1 + averages.index(row.mean("avg"))) for row in able]
+    return ranked + [row for row in ordered if row.why_unranked]
+
+
+def _order(row: BoardRow) -> tuple[float, str, str, str, str]:
+    average = row.mean("avg")
+    return (
+        math.inf if average is None else -average,
+        row.method,
+        row.configuration,
+        row.backbone,
+        row.status,
+    )
+
+
+def _baseline(row: BoardRow, rows: Sequence[BoardRow]) -> BoardRow | None:
+    """The ``l2`` row that ``row`` is compared with: same protocol and backbone, standard track.
+
+    Of several, the default configuration before variants, rescored before self-reported, then more seeds.
+    """
+    found = [
+        other
+        for other in rows
+        if (other.protocol, other.method, other.backbone, other.track)
+        == (row.protocol, BASELINE_METHOD, row.backbone, "standard")
+    ]
+    key = lambda r: (r.variant != "", STATUSES.index(r.status), -r.seeds, r.configuration)  # noqa: E731
+    return min(found, key=key, default=None)
+
+
+def _delta(row: BoardRow, baseline: BoardRow | None) -> dict[str, float | None]:
+    """Differences of unrounded means; ``None`` without a baseline."""
+    differences: dict[str, float | None] = {}
+    for name in DELTA_METRICS:
+        mine, theirs = row.mean(name), None if baseline is None else baseline.mean(name)
+        differences[name] = None if mine is None or theirs is None else mine - theirs
+    return differences
+
+
+def _statistic(values: Sequence[float | None]) -> Statistic | None:
+    """Mean and deviation over all seeds; ``None`` if any seed lacks the value (n must mean n)."""
+    known = [float(x) for x in values if x is not None]
+    if len(known) < len(values):
+        return None
+    return Statistic(math.fsum(known) / len(known), statistics.stdev(known) if len(known) > 1 else None)
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [float(x) for x in values if x is not None]
+    return statistics.median(known) if known else None

@@ -1,0 +1,46 @@
+"""The command line. Commands import what they need when they run, so that ``vlcl --help`` is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+EXIT_CODES = """Exit codes: 0 done; 2 wrong command, name, setting or input file; 3 a damaged file of ours;
+4 the method failed; 5 the machine refused (disk, permission, device); 130 interrupted; 1 a bug of ours."""
+
+
+def main() -> None:
+    """Entry point of ``vlcl``: run a command and turn deliberate errors into a message and an exit code."""
+    from vlcl_bench.cli.app import app
+    from vlcl_bench.errors import VlclError
+
+    try:
+        app()
+    except VlclError as error:
+        report(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("\ninterrupted; give the same command again to continue", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone (`vlcl show … | head`): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def report(error: Exception) -> None:
+    """Print a deliberate error: what was found, and what to do next."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from vlcl_bench.errors import VlclError
+
+    console = Console(stderr=True, soft_wrap=True)
+    message = error.message if isinstance(error, VlclError) else str(error)
+    console.print(Text.assemble(("error: ", "bold red"), message))
+    if isinstance(error, VlclError) and error.hint:
+        console.print(Text(error.hint))
+    if os.environ.get("VLCL_TRACEBACK"):
+        import traceback
+
+        traceback.print_exception(error)

@@ -1,0 +1,204 @@
+"""All commands of ``vlcl``: arguments and help; the work is elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vlcl_bench.cli import EXIT_CODES
+
+app = typer.Typer(
+    name="vlcl", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Benchmark and leaderboard for continual learning of vision-language models.", epilog=EXIT_CODES,
+)  # fmt: skip
+methods_app = typer.Typer(help="List the methods, or write a start for a new one.", invoke_without_command=True)
+leaderboard_app = typer.Typer(help="Build the leaderboard from records.", no_args_is_help=True)
+app.add_typer(methods_app, name="methods")
+app.add_typer(leaderboard_app, name="leaderboard")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, for programs.")]
+Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error happened.")]
+
+
+def emit(value: Any) -> None:
+    """One JSON object on standard output."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+@app.command()
+def run(
+    protocol: Annotated[str, typer.Option(help="Name of a protocol; `vlcl protocols` lists them.")],
+    method: Annotated[
+        str,
+        typer.Option(help="A name (`vlcl methods`), a file my.py or my.py:Class, or a submission folder."),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; repeatable."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random in the run.")] = 0,
+    backbone: Annotated[
+        str | None, typer.Option(help="<model>/<weights> instead of the protocol's, e.g. ViT-B-32/openai.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Folder of this run, instead of runs/<hash>.")] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Folder of decoded pictures [default: $VLCL_STORE or the user's cache]."),
+    ] = None,
+    keep_states: Annotated[
+        str, typer.Option(help="Which states of the method to keep when done: none, last or all.")
+    ] = "last",
+    as_json: AsJson = False,
+    traceback: Traceback = False,
+) -> None:
+    """Run a method on a protocol. The same command after a kill continues; a finished run is shown again."""
+    from rich.console import Console
+
+    from vlcl_bench.cli.show import print_run, summary
+    from vlcl_bench.engine.reporter import RichReporter
+    from vlcl_bench.engine.run import Request
+    from vlcl_bench.engine.run import run as run_engine
+    from vlcl_bench.errors import UsageError
+    from vlcl_bench.methods.registry import parse_settings
+
+    if traceback:
+        os.environ["VLCL_TRACEBACK"] = "1"
+    if keep_states not in ("none", "last", "all"):
+        raise UsageError(f"--keep-states {keep_states!r} is not one of none, last, all")
+    request = Request(
+        protocol=protocol, method=method, settings=parse_settings(settings or []), seed=seed, backbone=backbone,
+        device=device, out=out, store=store, keep_states=keep_states,  # type: ignore[arg-type]
+    )  # fmt: skip
+    outcome = run_engine(request, RichReporter(Console(stderr=True)))
+    if as_json:
+        emit(summary(outcome.folder, outcome.record))
+    else:
+        print_run(Console(), outcome.folder, outcome.record)
+
+
+@app.command()
+def protocols(as_json: AsJson = False) -> None:
+    """List the protocols: tasks, budget, fingerprint."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from vlcl_bench.protocols import load_protocol, protocol_names
+
+    found = [load_protocol(name) for name in protocol_names()]
+    if as_json:
+        emit({"protocols": [{**p.model_dump(mode="json"), "fingerprint": p.fingerprint} for p in found]})
+        return
+    table = Table("protocol", "what it is", "tasks", "budget a task", "fingerprint")
+    for p in found:
+        budget = f"{p.budget.steps} steps of {p.budget.batch_size}"
+        tasks = f"{len(p.tasks)}: " + ", ".join(p.tasks)
+        table.add_row(p.name, p.title + ("" if p.ranked else " (never ranked)"), tasks, budget, p.fingerprint[:12])
+    Console().print(table)
+
+
+@methods_app.callback()
+def methods(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the methods that can be named, or write a start for a new one."""
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from vlcl_bench.methods.registry import list_methods
+
+    found = list_methods()
+    if as_json:
+        emit({"methods": [vars(info) for info in found]})
+        return
+    table = Table("name", "title", "what it is", "from")
+    for info in found:
+        table.add_row(info.name, info.title, info.summary, info.source)
+    console = Console()
+    console.print(table)
+    console.print("Your own: `vlcl methods new my_method.py`, then `vlcl run --method my_method.py …`")
+
+
+@methods_app.command("new")
+def methods_new(path: Annotated[Path, typer.Argument(help="File to write; it must not exist yet.")]) -> None:
+    """Write a working start for a new method."""
+    from vlcl_bench.methods.template import write_template
+
+    write_template(path)
+    typer.echo(f"wrote {path}; try it with: vlcl run --protocol mini-mtil-1 --method {path}")
+
+
+@app.command()
+def show(
+    run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or the beginning of its hash.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show a finished run: its R matrix, metrics, cost and where it ran."""
+    from rich.console import Console
+
+    from vlcl_bench.cli.show import find_run, print_run, summary
+    from vlcl_bench.records import read_record
+
+    folder = find_run(run_name)
+    record = read_record(folder)
+    if as_json:
+        emit(summary(folder, record))
+    else:
+        print_run(Console(), folder, record, full=True)
+
+
+@app.command()
+def score(
+    run_name: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run's folder, or the beginning of its hash.")
+    ] = None,
+    matrix: Annotated[
+        Path | None,
+        typer.Option(help="CSV or JSON of R instead: no header, a row after each task, in percent."),
+    ] = None,
+    with_zero_shot: Annotated[
+        bool, typer.Option("--with-zero-shot", help="The matrix's first row is row 0, the untouched model.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute everything from stored predictions and labels; stored scores are ignored."""
+    from rich.console import Console
+
+    from vlcl_bench.cli.show import find_run, print_scores, score_matrix, score_run
+    from vlcl_bench.errors import UsageError
+
+    if (run_name is None) == (matrix is None):
+        raise UsageError("give either a RUN or --matrix FILE", "vlcl score --help shows both.")
+    result = score_run(find_run(run_name)) if run_name else score_matrix(matrix, with_zero_shot)  # type: ignore[arg-type]
+    if as_json:
+        emit(result)
+    else:
+        print_scores(Console(), result)
+
+
+@leaderboard_app.command("build")
+def leaderboard_build(
+    local: Annotated[
+        bool,
+        typer.Option("--local", help="Build runs/board/ from runs/ instead of leaderboard/ from submissions/."),
+    ] = False,
+    runs: Annotated[Path | None, typer.Option(help="Folder whose runs are taken, instead of the default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write, instead of the default.")] = None,
+    include_unverifiable: Annotated[
+        bool, typer.Option("--include-unverifiable", help="Show published claims that nobody can check, too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build the board: every record is scored again from its predictions; the same records give the same bytes."""
+    from vlcl_bench.board.collect import build_from_runs
+
+    folder = out or (Path("runs/board") if local else Path("leaderboard"))
+    result = build_from_runs(runs or Path("runs" if local else "submissions"), folder, include_unverifiable)
+    if as_json:
+        emit(result)
+    else:
+        typer.echo(f"{result['runs']} runs scored again; board: {folder / 'README.md'}")

@@ -1,0 +1,161 @@
+"""What ``run``, ``show`` and ``score`` print: the R matrix as a heat map, metrics, cost; and the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vlcl_bench.errors import UsageError
+from vlcl_bench.matrix_file import read_matrix
+from vlcl_bench.metrics import continual_metrics, format_metric
+from vlcl_bench.records import RECORD_NAME, Record, read_record
+from vlcl_bench.rescoring import rescored
+
+HEADLINE_WORDS = {
+    "transfer": "Transfer: accuracy on tasks not yet learned",
+    "avg": "Avg: over all stages and tasks",
+    "last": "Last: after the last task",
+    "bwt": "BWT: change since each task was learned",
+    "fwt": "FWT: before learning, against zero-shot",
+    "forgetting": "Forgetting: drop from the best so far",
+    "diagonal": "Diagonal: right after learning",
+    "zero_shot": "Zero-shot: the untouched model",
+    "zero_shot_transfer": "Zero-shot over the tasks of Transfer",
+}
+
+
+def find_run(name: str, runs: Path = Path("runs")) -> Path:
+    """A run's folder from a path or from the beginning of its hash under ``runs/``."""
+    path = Path(name)
+    if path.name == RECORD_NAME:
+        path = path.parent
+    if path.is_dir():
+        return path
+    matches = sorted(runs.glob(f"{name}*")) if "/" not in name and name else []
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UsageError(f"{name!r} is the beginning of {len(matches)} runs", "Give more digits of the hash.")
+    there = sorted(path.parent.name for path in runs.glob(f"*/{RECORD_NAME}"))
+    known = "In runs/: " + ", ".join(there) if there else "There is no finished run under runs/ here."
+    raise UsageError(f"no run {name!r}", known)
+
+
+def summary(folder: Path, record: Record) -> dict[str, Any]:
+    """A run as one JSON object; ``metrics`` holds the headline numbers, ``null`` where one cannot be had."""
+    scores = record.scores
+    return {
+        "run": record.run_hash,
+        "folder": str(folder),
+        "record": str(folder / RECORD_NAME),
+        "protocol": record.identity.protocol,
+        "method": record.identity.method,
+        "seed": record.identity.seed,
+        "backbone": record.identity.backbone,
+        "config": record.identity.config,
+        "track": record.track,
+        "metrics": scores["metrics"],
+        "tasks": scores["tasks"],
+        "matrix": scores["matrix"],
+        "zero_shot": scores["zero_shot"],
+        "agnostic": scores["agnostic"],
+        "cost": record.cost.model_dump(mode="json"),
+        "weight": record.weight.model_dump(mode="json"),
+        "usage": record.usage.model_dump(mode="json"),
+        "provenance": record.provenance.model_dump(mode="json"),
+    }
+
+
+def score_run(folder: Path) -> dict[str, Any]:
+    """Everything recomputed from a run's predictions and the labels of the manifests."""
+    record = read_record(folder)
+    return {"run": record.run_hash, "protocol": record.identity.protocol, **rescored(folder, record)}
+
+
+def score_matrix(path: Path, with_zero_shot: bool) -> dict[str, Any]:
+    """Metrics of a matrix file."""
+    matrix, zero_shot = read_matrix(path, with_zero_shot)
+    metrics = continual_metrics(matrix, zero_shot).to_dict()
+    rows = None if zero_shot is None else zero_shot.tolist()
+    tasks = [f"task {i + 1}" for i in range(len(matrix))]
+    return {
+        "tasks": tasks,
+        "matrix": matrix.tolist(),
+        "zero_shot": rows,
+        "metrics": metrics,
+        "agnostic": None,
+    }
+
+
+def print_run(console: Console, folder: Path, record: Record, full: bool = False) -> None:
+    """The heat map, the metrics and where the record is; with ``full`` also cost and provenance."""
+    identity = record.identity
+    console.print(f"[bold]{record.title}[/] on [bold]{identity.protocol}[/], {identity.backbone}, seed {identity.seed}")
+    print_scores(console, record.scores)
+    cost, weight = record.cost, record.weight
+    console.print(
+        f"{cost.seconds_total:.0f} s ({sum(cost.seconds_learn):.0f} learning, {sum(cost.seconds_evaluate):.0f} "
+        f"evaluating), peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB, "
+        f"{weight.bytes_between_tasks:,} bytes kept between tasks",
+        highlight=False,
+    )
+    if full:
+        print_details(console, record)
+    console.print(f"record: {folder / RECORD_NAME}", highlight=False, soft_wrap=True)
+
+
+def print_details(console: Console, record: Record) -> None:
+    """Configuration, usage, weight and provenance as a two-column table."""
+    table = Table(show_header=False)
+    details: dict[str, Any] = {
+        "run": record.run_hash, "track": record.track, **record.identity.model_dump(mode="json"),
+        **record.usage.model_dump(), **record.weight.model_dump(exclude={"bytes_by_stage"}),
+        **record.provenance.model_dump(), "continued": f"{record.cost.resumed} times",
+    }  # fmt: skip
+    for key, value in details.items():
+        table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+    console.print(table)
+
+
+def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
+    """The R matrix as a heat map, then the headline metrics, the task-agnostic ones beside them."""
+    console.print(heat_map(scores["tasks"], scores["matrix"], scores["zero_shot"]))
+    agnostic = scores.get("agnostic")
+    table = Table("metric", "task-aware", *(["task-agnostic"] if agnostic else []))
+    for key, words in HEADLINE_WORDS.items():
+        cells = [format_metric(scores["metrics"].get(key))]
+        if agnostic:
+            cells.append(format_metric(agnostic["metrics"].get(key)))
+        table.add_row(words, *cells)
+    console.print(table)
+
+
+def heat_map(tasks: Sequence[str], matrix: Sequence[Sequence[float]], zero_shot: Sequence[float] | None) -> Table:
+    """R as a table: a row for each stage, a column for each task, cells coloured from low (red) to high (green).
+
+    Numbers stand in every cell, so that nothing is lost without colour; the task just learned is bold.
+    """
+    table = Table(
+        title="R: accuracy in % on each task (columns) after each stage (rows)", padding=(0, 0), pad_edge=False,
+        title_style="bold",
+    )  # fmt: skip
+    table.add_column("after", no_wrap=True)
+    for task in tasks:
+        table.add_column(task[:6], justify="right", no_wrap=True)
+    if zero_shot is not None:
+        table.add_row("0 nothing", *[_cell(value, False) for value in zero_shot])
+    for j, row in enumerate(matrix):
+        table.add_row(f"{j + 1} {tasks[j][:7]}", *[_cell(value, i == j) for i, value in enumerate(row)])
+    return table
+
+
+def _cell(value: float, learned: bool) -> Text:
+    share = min(max(value / 100, 0.0), 1.0)
+    red, green = round(210 * min(1.0, 2 * (1 - share))), round(170 * min(1.0, 2 * share))
+    style = f"{'bold ' if learned else ''}white on rgb({red},{green},60)"
+    return Text(f" {value:4.1f} ", style=style)

@@ -1,0 +1,62 @@
+"""The journal: one JSON object a line, synced as it is written; the truth about what is finished."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from vlcl_bench.errors import IntegrityError
+from vlcl_bench.fileio import canonical_json, machine_error, write_atomic
+
+Event = dict[str, Any]
+
+
+class Journal:
+    """An append-only file of events. A last line that a kill cut short is dropped; any other damage is refused."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.events: list[Event] = self._read()
+
+    def _read(self) -> list[Event]:
+        if not self.path.exists():
+            return []
+        data = self.path.read_bytes()
+        whole, newline, rest = data.rpartition(b"\n")
+        events = []
+        for number, line in enumerate(whole.split(b"\n") if newline else [], start=1):
+            try:
+                event = json.loads(line)
+                if not isinstance(event, dict) or "event" not in event:
+                    raise ValueError("not an event")
+            except ValueError as error:
+                raise IntegrityError(
+                    f"{self.path}, line {number}, is damaged: {error}",
+                    f"Delete {self.path.parent} and start the run again, or use another --out.",
+                ) from error
+            events.append(event)
+        if rest:
+            write_atomic(self.path, whole + newline)
+        return events
+
+    def append(self, event: str, **facts: Any) -> None:
+        """Write an event and wait until it is on the disk."""
+        entry = {"event": event, **facts}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                file.write((canonical_json(entry) + "\n").encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise machine_error(error, self.path) from error
+        self.events.append(entry)
+
+    def last(self, event: str, **facts: Any) -> Event | None:
+        """The latest event of a kind whose facts match."""
+        for entry in reversed(self.events):
+            if entry["event"] == event and all(entry.get(key) == value for key, value in facts.items()):
+                return entry
+        return None

@@ -1,0 +1,197 @@
+"""The narrow line between the harness and a method: learn, score, save, load, footprint.
+
+Everything that crosses it is plain data (arrays, strings, paths), so the method can live in another process;
+no test label is among it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from vlcl_bench.backbones.base import Backbone
+from vlcl_bench.errors import IntegrityError, MethodError, VlclError
+from vlcl_bench.fileio import write_atomic
+from vlcl_bench.methods.base import Method
+from vlcl_bench.methods.context import Context, Progress
+from vlcl_bench.protocols import Protocol
+from vlcl_bench.tasks import Query, Task
+
+
+@dataclass(frozen=True)
+class LearnReport:
+    """What learning a task used and said: metered counts, names of trained parameters, the method's log."""
+
+    counts: dict[str, int]
+    trained: tuple[str, ...]
+    log: list[dict[str, float | int | str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Counted by the harness: parameters in all, trained so far, added to the backbone; bytes kept (decision 5)."""
+
+    parameters_total: int
+    parameters_trained: int
+    parameters_added: int
+    bytes_between_tasks: int
+
+
+class Player(ABC):
+    """A method as the engine sees it."""
+
+    @abstractmethod
+    def learn(self, task: Task, progress: Progress) -> LearnReport:
+        """Learn a task; raises :class:`MethodError` where the method fails."""
+
+    @abstractmethod
+    def score(self, images: np.ndarray, queries: Sequence[Query]) -> list[np.ndarray]:
+        """Logits ``(n, c)`` float32 of uint8 pictures ``(n, s, s, 3)`` for each label space, checked."""
+
+    @abstractmethod
+    def save(self, path: Path) -> None:
+        """Write all that the next task needs."""
+
+    @abstractmethod
+    def load(self, path: Path) -> None:
+        """Read what :meth:`save` wrote; raises :class:`IntegrityError` where it is damaged."""
+
+    @abstractmethod
+    def footprint(self) -> Footprint:
+        """What the method weighs now."""
+
+
+class InlinePlayer(Player):
+    """A method in the harness's own process."""
+
+    def __init__(self, method: Method, protocol: Protocol, seed: int, device: torch.device) -> None:
+        self.method = method.to(device)
+        self.protocol = protocol
+        self.seed = seed
+        self.device = device
+        self._trained: set[str] = set()
+        self._pristine = backbone_sizes(method.backbone)
+
+    def learn(self, task: Task, progress: Progress) -> LearnReport:
+        """See :meth:`Player.learn`."""
+        ctx = Context(
+            self.seed, self.protocol.budget, self.protocol.augmentation, self.device,
+            self.method.backbone.preprocess, self._names, progress,
+        )  # fmt: skip
+        seed_everything(int(ctx.generator("learn", task.index).initial_seed()))
+        self.method.train()
+        with guarded(f"learning task {task.index}, {task.name!r}"):
+            self.method.learn(task, ctx)
+        self.method.forget_cached_texts()
+        self._trained |= ctx.meter.trained
+        counts = {
+            "task_pictures": ctx.meter.task_pictures,
+            "reference_pictures": ctx.meter.reference_pictures,
+            "synthetic_pictures": ctx.meter.synthetic_pictures,
+            "replayed_samples": ctx.meter.replayed_samples,
+        }
+        return LearnReport(counts, tuple(sorted(ctx.meter.trained)), ctx.logged)
+
+    def score(self, images: np.ndarray, queries: Sequence[Query]) -> list[np.ndarray]:
+        """See :meth:`Player.score`."""
+        self.method.eval()
+        with torch.inference_mode(), guarded("scoring pictures"):
+            pixels = self.method.backbone.preprocess(torch.from_numpy(images).to(self.device))
+            found = self.method.score_all(pixels, queries)
+            return [checked_logits(logits, len(images), query) for logits, query in zip(found, queries, strict=True)]
+
+    def save(self, path: Path) -> None:
+        """See :meth:`Player.save`."""
+        with guarded("saving the method's state"):
+            state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.method.state_dict().items()}
+        write_atomic(path, save(state, {"trained": "\n".join(sorted(self._trained))}))
+
+    def load(self, path: Path) -> None:
+        """See :meth:`Player.load`."""
+        hint = f"Delete {path.parent.parent} and start the run again: this stage cannot be continued."
+        try:
+            with safe_open(path, framework="pt") as file:
+                trained = (file.metadata() or {}).get("trained", "")
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        except (SafetensorError, OSError) as error:
+            raise IntegrityError(f"the state {path} is damaged: {error}", hint) from error
+        with guarded("loading the method's state"):
+            self.method.load_state_dict(state)
+        self._trained = set(filter(None, trained.split("\n")))
+        self.method.forget_cached_texts()
+
+    def footprint(self) -> Footprint:
+        """See :meth:`Player.footprint`."""
+        sizes = {f"backbone.{name}": size for name, size in self._pristine.items()}
+        current = {name: p.numel() for name, p in self.method.named_parameters()}
+        added = {name: n for name, n in current.items() if name not in sizes and name in self._trained}
+        state = self.method.state_dict()
+        kept = sum(t.numel() * t.element_size() for name, t in state.items() if name not in sizes)
+        return Footprint(
+            parameters_total=sum(sizes.values()) + sum(added.values()),
+            parameters_trained=sum(current.get(name, 0) for name in self._trained),
+            parameters_added=sum(added.values()),
+            bytes_between_tasks=kept,
+        )
+
+    def _names(self) -> dict[int, str]:
+        return {id(parameter): name for name, parameter in self.method.named_parameters()}
+
+
+def backbone_sizes(backbone: Backbone) -> dict[str, int]:
+    """Elements of each parameter and buffer of a backbone as it came."""
+    return {name: tensor.numel() for name, tensor in backbone.state_dict().items()}
+
+
+def checked_logits(logits: object, pictures: int, query: Query) -> np.ndarray:
+    """A method's answer as float32 ``(n, c)``; raises :class:`MethodError` where it is anything else."""
+    wanted = (pictures, len(query.names))
+    if not isinstance(logits, torch.Tensor):
+        raise MethodError(f"score must return a tensor of shape {wanted}, got {type(logits).__name__}")
+    if tuple(logits.shape) != wanted:
+        raise MethodError(
+            f"score must return logits of shape {wanted} (pictures, candidates), got {tuple(logits.shape)}",
+            "Return one logit for each picture and each candidate of the query, in the query's order.",
+        )
+    values = logits.detach().float().cpu().numpy()
+    if not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).any(axis=1).sum())
+        raise MethodError(
+            f"score returned NaN or infinite logits for {bad} of {pictures} pictures",
+            "Look for a zero norm, or lower the learning rate.",
+        )
+    return values
+
+
+class guarded:  # noqa: N801 (a context manager that reads as a word)
+    """Turn what a method raises into a :class:`MethodError` that keeps the original as its cause."""
+
+    def __init__(self, doing: str) -> None:
+        self.doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, VlclError):
+            raise MethodError(
+                f"the method raised {type(error).__name__} while {self.doing}: {error}",
+                "What was finished before is kept: mend the method and give the same command again "
+                "(a changed method file is a new run). --traceback shows where it happened.",
+            ) from error
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators too, for methods that draw from them instead of asking the context."""
+    import random
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

@@ -1,0 +1,96 @@
+"""On what a run ran and what it took: versions, hardware, seconds, memory. No host, user or path."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from vlcl_bench import __version__
+from vlcl_bench.engine.journal import Journal
+from vlcl_bench.errors import MachineError, UsageError
+from vlcl_bench.records import Provenance
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` takes CUDA where there is one; raises :class:`MachineError` for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {name!r}", "Use auto, cpu, cuda or cuda:1.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise MachineError("no CUDA device is available", "Leave --device out, or use --device cpu.")
+    return device
+
+
+def provenance(device: torch.device) -> Provenance:
+    """What this process runs on."""
+    return Provenance(
+        vlcl_bench=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        open_clip=version("open_clip_torch"),
+        numpy=version("numpy"),
+        platform=f"{platform.system()} {platform.machine()}",
+        processor=processor_name(),
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        threads=torch.get_num_threads(),
+        device=device.type,
+        device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else "",
+        deterministic_algorithms=torch.are_deterministic_algorithms_enabled(),
+    )
+
+
+def processor_name() -> str:
+    """The processor's model, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def peak_memory() -> tuple[int, int | None]:
+    """Peak resident bytes of this process, and of the CUDA allocator where there is one."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    resident = peak if sys.platform == "darwin" else peak * 1024
+    return resident, torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+
+
+class Clock:
+    """Seconds of this process, and of the processes before it that worked on the same run."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    @contextmanager
+    def measure(self) -> Iterator[Callable[[], float]]:
+        """Time a block; the yielded function tells its seconds, also after the block has ended."""
+        start, end = time.monotonic(), [0.0]
+        yield lambda: (end[0] or time.monotonic()) - start
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        end[0] = time.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds since this process began to work on the run."""
+        return time.monotonic() - self._start
+
+    def total(self, journal: Journal) -> float:
+        """Seconds of all processes: for those that were killed, up to the last stage that they committed."""
+        total, last = 0.0, 0.0
+        for event in journal.events:
+            if event["event"] == "resumed":
+                total, last = total + last, 0.0
+            last = event.get("elapsed", last)
+        return total + self.elapsed()

@@ -1,0 +1,77 @@
+"""What a run tells while it goes: on a terminal through rich, else in plain lines, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from vlcl_bench.protocols import Protocol
+from vlcl_bench.scoring import LabelTable
+
+Advance = Callable[[int, int, str], None]
+
+
+class Reporter:
+    """Says nothing; the engine's default in tests."""
+
+    @contextmanager
+    def phase(self, label: str, total: int | None = None) -> Iterator[Advance]:
+        """A part of the run; the yielded function takes done, total and a word."""
+        yield lambda done, total, word: None
+
+    def say(self, message: str) -> None:
+        """A line that a user should see."""
+
+    def stage_done(self, stage: int, frame: pd.DataFrame, protocol: Protocol) -> None:
+        """Called with a stage's predictions when it is committed."""
+
+
+class RichReporter(Reporter):
+    """Progress bars with time left, and a line of accuracies after each stage."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    @contextmanager
+    def phase(self, label: str, total: int | None = None) -> Iterator[Advance]:
+        """See :meth:`Reporter.phase`."""
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[word]}"),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        )  # fmt: skip
+        disable = not self.console.is_terminal
+        if disable and total is not None:
+            self.console.print(label)
+        with Progress(*columns, console=self.console, transient=True, disable=disable) as progress:
+            bar = progress.add_task(label, total=total, word="")
+            yield lambda done, count, word: progress.update(bar, completed=done, total=count, word=word)
+
+    def say(self, message: str) -> None:
+        """See :meth:`Reporter.say`."""
+        self.console.print(message, highlight=False)
+
+    def stage_done(self, stage: int, frame: pd.DataFrame, protocol: Protocol) -> None:
+        """Accuracies of the stage, so that forgetting can be watched while it happens."""
+        accuracies = stage_accuracies(frame, protocol.label_table)
+        cells = "  ".join(f"{name[:9]} {value:.0f}" for name, value in accuracies.items())
+        self.console.print(f"stage {stage:2d}  {cells}", highlight=False, soft_wrap=True)
+
+
+def stage_accuracies(frame: pd.DataFrame, table: LabelTable) -> dict[str, float]:
+    """Top-1 accuracy in percent by task, of one stage's predictions."""
+    found = {}
+    for task, part in frame.groupby("task", sort=False):
+        labels = table.labels[str(task)][part["sample"].to_numpy()]
+        found[str(task)] = 100.0 * float((part["top1"].to_numpy() == labels).mean())
+    return found

@@ -1,0 +1,335 @@
+"""One run: stage 0, then learn a task, evaluate all tasks, commit; and the record at the end.
+
+A stage is committed when the journal says so. The order within a stage is: save the method's state, evaluate,
+write the predictions, then the journal's line. A run killed anywhere continues from the last committed stage
+(or from a state whose evaluation was cut short) and ends in the same predictions, because everything random is
+derived from the run's seed and the task and nothing from what happened before.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+
+from vlcl_bench import records
+from vlcl_bench.backbones import load_backbone, weights_sha256
+from vlcl_bench.data.store import Store, StoredDataSet
+from vlcl_bench.engine.evaluate import evaluate
+from vlcl_bench.engine.journal import Event, Journal
+from vlcl_bench.engine.player import Footprint, InlinePlayer, Player
+from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance
+from vlcl_bench.engine.reporter import Advance, Reporter
+from vlcl_bench.errors import IntegrityError, UsageError
+from vlcl_bench.fileio import machine_error, sha256_file
+from vlcl_bench.methods.registry import LoadedMethod, load_method, make_config
+from vlcl_bench.protocols import Protocol, load_protocol
+from vlcl_bench.records import Identity, Record
+from vlcl_bench.scoring import rescore
+from vlcl_bench.tasks import Task
+
+KeepStates = Literal["none", "last", "all"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for with ``vlcl run``."""
+
+    protocol: str
+    method: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    backbone: str | None = None
+    device: str = "auto"
+    out: Path | None = None
+    runs: Path = Path("runs")
+    store: Path | None = None
+    keep_states: KeepStates = "last"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where the record is, the record, and whether it was there already."""
+
+    folder: Path
+    record: Record
+    found_finished: bool
+
+
+def run(request: Request, reporter: Reporter) -> Outcome:
+    """Do what is asked, or what is left of it."""
+    protocol = load_protocol(request.protocol)
+    loaded = load_method(request.method)
+    config = make_config(loaded.cls, request.settings, protocol.scale)
+    device = choose_device(request.device)
+    name = request.backbone or protocol.backbone
+    with reporter.phase(f"loading {name}"):
+        backbone = load_backbone(name)
+    identity = Identity(
+        protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
+        method=loaded.name, method_source_sha256=loaded.source_sha256, config=config.model_dump(mode="json"),
+        backbone=name, backbone_sha256=weights_sha256(backbone), seed=request.seed,
+    )  # fmt: skip
+    folder = request.out or request.runs / identity.run_hash
+    with locked(folder, identity) as journal:
+        if journal.last("finished"):
+            record = finished_record(folder, identity)
+            reporter.say(f"this run is already finished: {folder}")
+            return Outcome(folder, record, True)
+        stored = open_store(protocol, Store(request.store), reporter)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        seed_method(request.seed)
+        player = InlinePlayer(loaded.cls(backbone, config), protocol, request.seed, device)
+        stages = Stages(folder, journal, player, protocol, stored, reporter, request.keep_states)
+        stages.play()
+        return Outcome(folder, stages.conclude(identity, loaded, device), False)
+
+
+def seed_method(seed: int) -> None:
+    """The constructor of a method may draw random weights; they follow from the run's seed."""
+    from vlcl_bench.engine.player import seed_everything
+    from vlcl_bench.seeds import derive_seed
+
+    seed_everything(derive_seed(seed, "construct"))
+
+
+@contextmanager
+def locked(folder: Path, identity: Identity) -> Iterator[Journal]:
+    """The run's folder, held by this process alone and belonging to this identity."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("w")
+    except OSError as error:
+        raise machine_error(error, folder) from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(f"another process is at work in {folder}", "Wait for it, or use another --out.") from error
+        journal = Journal(folder / "journal.jsonl")
+        started = journal.last("started")
+        if started is None:
+            others = [path.name for path in folder.iterdir() if path.name not in (".lock", "journal.jsonl")]
+            if others or journal.events:
+                raise UsageError(
+                    f"{folder} holds something else ({', '.join(sorted(others)[:3])}) and no journal of a run",
+                    "Name an empty or new folder with --out.",
+                )
+            journal.append("started", run_hash=identity.run_hash, identity=identity.model_dump(mode="json"))
+        elif started["run_hash"] != identity.run_hash:
+            raise UsageError(_difference(folder, started, identity), "Name another folder with --out, or leave it out.")
+        elif not journal.last("finished"):
+            journal.append("resumed")
+        yield journal
+
+
+def _difference(folder: Path, started: Event, identity: Identity) -> str:
+    old, new = started["identity"], identity.model_dump(mode="json")
+    changed = [f"{key}: {old.get(key)!r} there, {new[key]!r} here" for key in new if old.get(key) != new[key]]
+    return f"{folder} holds another run ({started['run_hash']}); " + "; ".join(changed)
+
+
+def open_store(protocol: Protocol, store: Store, reporter: Reporter) -> list[StoredDataSet]:
+    """The decoded pictures of all tasks, built where they are missing."""
+    missing = [(d, m) for d, m in zip(protocol.datasets, protocol.manifests, strict=True) if not store.has(m)]
+    total, before = sum(len(manifest.rows) for _, manifest in missing), 0
+    if missing:
+        with reporter.phase("building the picture store (once)", total) as progress:
+            for dataset, manifest in missing:
+                store.build(dataset, manifest, partial(_shifted, progress, before, total, dataset.name))
+                before += len(manifest.rows)
+    return [store.open(manifest) for manifest in protocol.manifests]
+
+
+def _shifted(progress: Advance, before: int, total: int, name: str, done: int, of: int) -> None:
+    """Progress of one data set as progress of all of them."""
+    progress(before + done, total, name)
+
+
+def finished_record(folder: Path, identity: Identity) -> Record:
+    """A finished run's record, after checking that its predictions are the ones it was written with."""
+    record = records.read_record(folder)
+    path = folder / records.PREDICTIONS_NAME
+    if not path.exists() or sha256_file(path) != record.predictions_sha256:
+        raise IntegrityError(
+            f"{path} is missing or is not what the record was written with",
+            f"Delete {folder} and give the same command again.",
+        )
+    if record.identity != identity:
+        raise IntegrityError(f"{folder / records.RECORD_NAME} does not belong to this run")
+    return record
+
+
+class Stages:
+    """The stages of a run: what is done according to the journal, and the doing of the rest."""
+
+    def __init__(
+        self,
+        folder: Path,
+        journal: Journal,
+        player: Player,
+        protocol: Protocol,
+        stored: list[StoredDataSet],
+        reporter: Reporter,
+        keep_states: KeepStates,
+    ) -> None:
+        self.folder, self.journal, self.player, self.protocol = folder, journal, player, protocol
+        self.stored, self.reporter, self.keep_states = stored, reporter, keep_states
+        self.clock = Clock()
+
+    def state_path(self, stage: int) -> Path:
+        """The method's state after a stage."""
+        return self.folder / f"stage-{stage:02d}" / "state.safetensors"
+
+    def predictions_path(self, stage: int) -> Path:
+        """The predictions of a stage."""
+        return self.folder / "predictions" / f"stage-{stage:02d}.parquet"
+
+    def play(self) -> None:
+        """Do every stage that is not committed."""
+        last = len(self.protocol.tasks)
+        first = next((s for s in range(last + 1) if not self.journal.last("evaluated", stage=s)), last + 1)
+        if first > 0:
+            self.reporter.say(f"continuing after stage {first - 1} of {last}")
+        loaded = -1
+        for stage in range(first, last + 1):
+            learned = self.journal.last("learned", stage=stage)
+            if learned is not None:
+                self.restore(stage, learned)
+            else:
+                if stage > 0 and loaded != stage - 1:
+                    before = self.journal.last("learned", stage=stage - 1)
+                    if before is None:
+                        raise IntegrityError(f"{self.journal.path} does not say how stage {stage - 1} was reached")
+                    self.restore(stage - 1, before)
+                self.learn(stage)
+            self.evaluate(stage)
+            loaded = stage
+            if self.keep_states != "all" and stage > 0:
+                self.drop_state(stage - 1)
+
+    def restore(self, stage: int, event: Event) -> None:
+        """Load the state of a stage after checking that it is the one that was saved."""
+        path = self.state_path(stage)
+        if not path.exists() or sha256_file(path) != event["state_sha256"]:
+            raise IntegrityError(
+                f"the state {path} is missing or damaged",
+                f"Delete {self.folder} and give the same command again; stages cannot be redone one by one.",
+            )
+        self.player.load(path)
+
+    def learn(self, stage: int) -> None:
+        """Learn the stage's task (nothing at stage 0) and save the state."""
+        facts: dict[str, Any] = {"counts": {}, "log": []}
+        with self.clock.measure() as seconds:
+            if stage > 0:
+                task = self.task(stage)
+                label = f"[{stage}/{len(self.protocol.tasks)}] learning {task.name}"
+                with self.reporter.phase(label, self.protocol.budget.steps) as progress:
+                    report = self.player.learn(task, progress)
+                facts = {"counts": report.counts, "log": report.log}
+        weight = self.player.footprint()
+        self.player.save(self.state_path(stage))
+        facts |= {"state_sha256": sha256_file(self.state_path(stage)), "seconds": seconds()}
+        self.journal.append("learned", stage=stage, footprint=vars(weight), **facts)
+
+    def task(self, stage: int) -> Task:
+        """The training view of a stage's task."""
+        dataset, manifest = self.protocol.datasets[stage - 1], self.protocol.manifests[stage - 1]
+        images, labels = self.stored[stage - 1].train, manifest.labels("train")
+        return Task(stage, dataset.name, dataset.class_names, dataset.templates, images, labels)
+
+    def evaluate(self, stage: int) -> None:
+        """Evaluate all tasks and commit the stage."""
+        total = sum(len(data.test) for data in self.stored)
+        label = f"[{stage}/{len(self.protocol.tasks)}] evaluating"
+        with self.clock.measure() as seconds, self.reporter.phase(label, total) as progress:
+            frame = evaluate(self.player, self.protocol, self.stored, stage, progress)
+        digest = records.write_predictions(self.predictions_path(stage), frame)
+        memory, on_device = peak_memory()
+        self.journal.append(
+            "evaluated", stage=stage, predictions_sha256=digest, seconds=seconds(),
+            peak_memory_bytes=memory, peak_device_memory_bytes=on_device, elapsed=self.clock.elapsed(),
+        )  # fmt: skip
+        self.reporter.stage_done(stage, frame, self.protocol)
+
+    def drop_state(self, stage: int) -> None:
+        """Delete a state that no later stage needs."""
+        path = self.state_path(stage)
+        path.unlink(missing_ok=True)
+        if path.parent.exists():
+            path.parent.rmdir()
+
+    def collect(self) -> pd.DataFrame:
+        """All predictions, checked against the journal."""
+        frames = []
+        for stage in range(len(self.protocol.tasks) + 1):
+            path, event = self.predictions_path(stage), self.journal.last("evaluated", stage=stage)
+            if event is None or not path.exists() or sha256_file(path) != event["predictions_sha256"]:
+                raise IntegrityError(
+                    f"{path} is missing or damaged", f"Delete {self.folder} and give the same command again."
+                )
+            frames.append(records.read_predictions(path))
+        return pd.concat(frames, ignore_index=True)
+
+    def conclude(self, identity: Identity, loaded: LoadedMethod, device: torch.device) -> Record:
+        """Write the one predictions file and the record, then drop what they replace."""
+        frame, tasks = self.collect(), len(self.protocol.tasks)
+        digest = records.write_predictions(self.folder / records.PREDICTIONS_NAME, frame)
+        learned = [self.journal.last("learned", stage=s) or {} for s in range(tasks + 1)]
+        evaluated = [self.journal.last("evaluated", stage=s) or {} for s in range(tasks + 1)]
+        footprints = [Footprint(**event["footprint"]) for event in learned]
+        budget = self.protocol.budget.presentations * tasks
+        counted = {
+            key: sum(event["counts"].get(key, 0) for event in learned)
+            for key in ("task_pictures", "reference_pictures", "synthetic_pictures", "replayed_samples")
+        }
+        seconds_learn = [round(event["seconds"], 3) for event in learned[1:]]
+        seconds_evaluate = [round(event["seconds"], 3) for event in evaluated]
+        total = self.clock.total(self.journal)
+        on_device = [event["peak_device_memory_bytes"] for event in evaluated if event["peak_device_memory_bytes"]]
+        record = Record(
+            identity=identity,
+            run_hash=identity.run_hash,
+            title=loaded.cls.title,
+            track="open-budget" if counted["task_pictures"] > budget else "standard",
+            deterministic=loaded.cls.deterministic,
+            ranked_protocol=self.protocol.ranked,
+            provenance=provenance(device),
+            cost=records.Cost(
+                seconds_total=round(total, 3),
+                seconds_learn=seconds_learn,
+                seconds_evaluate=seconds_evaluate,
+                seconds_other=round(max(0.0, total - sum(seconds_learn) - sum(seconds_evaluate)), 3),
+                peak_memory_bytes=max(event["peak_memory_bytes"] for event in evaluated),
+                peak_device_memory_bytes=max(on_device) if on_device else None,
+                resumed=sum(event["event"] == "resumed" for event in self.journal.events),
+            ),
+            weight=records.Weight(
+                parameters_total=footprints[-1].parameters_total,
+                parameters_trained=footprints[-1].parameters_trained,
+                parameters_added=footprints[-1].parameters_added,
+                bytes_between_tasks=max(weight.bytes_between_tasks for weight in footprints),
+                bytes_by_stage=[weight.bytes_between_tasks for weight in footprints],
+            ),
+            usage=records.Usage(**counted, task_budget=budget),
+            log=[{"stage": s, **line} for s, event in enumerate(learned) for line in event["log"]],
+            predictions_sha256=digest,
+            predictions_rows=len(frame),
+            scores=rescore(frame, self.protocol.label_table),
+        )
+        records.write_record(self.folder, record)
+        self.journal.append("finished", predictions_sha256=digest)
+        for stage in range(tasks + 1):
+            self.predictions_path(stage).unlink(missing_ok=True)
+        (self.folder / "predictions").rmdir()
+        if self.keep_states == "none":
+            self.drop_state(tasks)
+        return record

@@ -1,0 +1,110 @@
+"""Files that are either whole or absent, canonical JSON, and content hashes.
+
+Every file the project writes goes through :func:`write_atomic`: a temporary name in the same folder, synced,
+renamed, and the folder synced. A reader therefore never meets half a file, whatever killed the writer.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from vlcl_bench.errors import IntegrityError, MachineError
+
+
+def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> Path:
+    """Write ``path`` whole or not at all.
+
+    ``write`` is the content, or a function that writes it to a binary file object. Raises
+    :class:`MachineError` when the disk is full or the folder cannot be written.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with os.fdopen(fd, "wb") as file:
+            if callable(write):
+                write(file)
+            else:
+                file.write(write.encode() if isinstance(write, str) else write)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~current_umask())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise machine_error(error, path) from error
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+    return path
+
+
+def current_umask() -> int:
+    """The process's umask (``mkstemp`` makes private files; ours have the permissions of ordinary ones)."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` survive a power cut."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def machine_error(error: OSError, path: Path) -> MachineError:
+    """Say in plain words what the operating system refused."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return MachineError(
+            f"no space left on the disk while writing {path}",
+            "Free some space and give the same command again: it continues from the last complete stage.",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return MachineError(f"not allowed to write {path}", "Choose another folder, for instance with --out.")
+    return MachineError(f"could not write {path}: {error.strerror or error}")
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys, no spaces and no NaN: equal values give equal text, so it can be hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def pretty_json(value: Any) -> str:
+    """JSON for people and diffs: indented, in the given key order, ending in a newline."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def sha256_text(text: str) -> str:
+    """Hexadecimal SHA-256 of UTF-8 text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_bytes(data: bytes | memoryview) -> str:
+    """Hexadecimal SHA-256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of ours; raises :class:`IntegrityError` naming the file and the place of the damage."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise IntegrityError(f"{path} is missing") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{path} is not valid JSON: {error}") from error

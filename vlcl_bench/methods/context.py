@@ -1,0 +1,192 @@
+"""What the harness lends a method while it learns: batches, the optimiser loop, seeds, a log, all metered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as vision
+
+from vlcl_bench.errors import MethodError
+from vlcl_bench.protocols import Augmentation, Budget
+from vlcl_bench.seeds import derive_seed
+from vlcl_bench.tasks import Task
+
+Progress = Callable[[int, int, str], None]
+"""Called with steps done, steps in all, and a word on how it goes."""
+
+
+@dataclass
+class Batch:
+    """A training batch: preprocessed ``images`` ``(n, 3, s, s)``, ``labels`` ``(n,)``, ``indices`` into the task.
+
+    ``plain_images`` are the same pictures under the test transform. Features are filled in by the recipe.
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: np.ndarray
+    image_features: Tensor = field(default_factory=lambda: torch.empty(0))
+    text_features: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+@dataclass
+class Meter:
+    """What a method has used: counted where it is handed out, never declared."""
+
+    task_pictures: int = 0
+    reference_pictures: int = 0
+    synthetic_pictures: int = 0
+    replayed_samples: int = 0
+    trained: set[str] = field(default_factory=set)
+
+
+class Context:
+    """The harness's side of ``learn``: everything random in it follows from the run's seed and the task."""
+
+    def __init__(
+        self,
+        seed: int,
+        budget: Budget,
+        augmentation: Augmentation,
+        device: torch.device,
+        preprocess: Callable[[Tensor], Tensor],
+        parameter_names: Callable[[], Mapping[int, str]],
+        progress: Progress = lambda done, total, word: None,
+    ) -> None:
+        self.seed = seed
+        self.budget = budget
+        self.device = device
+        self.meter = Meter()
+        self.logged: list[dict[str, float | int | str]] = []
+        self._augmentation = augmentation
+        self._preprocess = preprocess
+        self._parameter_names = parameter_names
+        self._progress = progress
+
+    def generator(self, *facts: str | int) -> torch.Generator:
+        """A CPU generator that depends on the run's seed and the given facts only."""
+        return torch.Generator().manual_seed(derive_seed(self.seed, *facts))
+
+    def learning_rate(self, task: Task) -> float:
+        """The protocol's base learning rate for a task."""
+        return self.budget.learning_rates.get(task.name, self.budget.learning_rate)
+
+    def log(self, **values: float | int | str) -> None:
+        """Keep a line in the record's log."""
+        self.logged.append(values)
+
+    def batches(self, task: Task, purpose: str = "train", augment: bool = True) -> Iterator[Batch]:
+        """Endless shuffled batches of a task's training pictures; the last of an epoch may be short (facts 4.0).
+
+        ``purpose`` names the stream, so that two loaders over the same pictures are shuffled apart. Only the
+        ``train`` stream counts as presentations against the protocol's budget; others are metered as reference.
+        """
+        generator = self.generator("batches", task.index, purpose)
+        size = self.budget.batch_size
+        while True:
+            order = torch.randperm(len(task.labels), generator=generator).numpy()
+            for start in range(0, len(order), size):
+                rows = order[start : start + size]
+                if purpose == "train":
+                    self.meter.task_pictures += len(rows)
+                else:
+                    self.meter.reference_pictures += len(rows)
+                pixels = torch.from_numpy(task.images[rows])
+                if augment:
+                    pixels = random_crops(pixels, self._augmentation, generator)
+                yield Batch(
+                    self._preprocess(pixels.to(self.device)),
+                    torch.from_numpy(task.labels[rows]).to(self.device),
+                    rows,
+                )
+
+    def fit(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        task: Task,
+        loss: Callable[[Batch], Tensor],
+        after_step: Callable[[int], None] = lambda step: None,
+        learning_rate: float | None = None,
+    ) -> None:
+        """The common optimiser loop (facts 4.0) over the protocol's budget of S steps.
+
+        AdamW (betas 0.9 and 0.999, no weight decay), linear warm-up then half a cosine to zero. ``after_step(s)``
+        is called after the update of each step s = 0 ... S - 1. The published loop has one more iteration, S, at
+        which the rate is exactly zero: nothing is updated, so no batch is drawn for it, but ``after_step(S)`` is
+        called. ``learning_rate`` replaces the protocol's, for methods whose parameters are of another kind.
+        """
+        rate = self.learning_rate(task) if learning_rate is None else learning_rate
+        names = self._parameter_names()
+        self.meter.trained |= {names.get(id(p), name) for name, p in parameters.items()}
+        fused = self.device.type in ("cpu", "cuda")
+        optimizer = torch.optim.AdamW(parameters.values(), lr=rate, weight_decay=0.0, fused=fused)
+        steps, batches = self.budget.steps, self.batches(task)
+        # Looking at the loss waits for the device; on a GPU now and then is enough to stop a diverged run.
+        look_every = 1 if self.device.type == "cpu" else 20
+        for step in range(steps):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * self.schedule(step)
+            value = loss(next(batches))
+            if step % look_every == 0 or step + 1 == steps:
+                seen = float(value.detach())
+                if not math.isfinite(seen):
+                    raise MethodError(
+                        f"the loss became {seen} at step {step} of task {task.name!r}",
+                        "Lower the learning rate or look for a division by zero in the loss.",
+                    )
+                self._progress(step + 1, steps, f"loss {seen:.2f}")
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+            after_step(step)
+        after_step(steps)
+
+    def schedule(self, step: int) -> float:
+        """Factor on the base learning rate at a step: ``(s + 1) / warmup``, then a cosine to zero."""
+        warmup, steps = self.budget.warmup, self.budget.steps
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+
+
+def random_crops(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Random resized crops of uint8 pictures ``(n, s, s, 3)``, bicubic, no flip (facts 1.5)."""
+    images, side = pixels.permute(0, 3, 1, 2), pixels.shape[1]
+    cropped = []
+    for image in images:
+        top, left, height, width = crop_box(side, augmentation, generator)
+        cropped.append(
+            vision.resized_crop(
+                image,
+                top,
+                left,
+                height,
+                width,
+                [side, side],
+                vision.InterpolationMode.BICUBIC,
+                antialias=True,
+            )
+        )
+    return torch.stack(cropped).permute(0, 2, 3, 1)
+
+
+def crop_box(side: int, augmentation: Augmentation, generator: torch.Generator) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a random crop: area uniform, aspect ratio log-uniform, else the whole.
+
+    torchvision draws the same distribution, but only from the global generator.
+    """
+    low, high = (math.log(ratio) for ratio in augmentation.ratio)
+    for _ in range(10):
+        draws = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
+        area = side * side * (augmentation.scale[0] + draws[0] * (augmentation.scale[1] - augmentation.scale[0]))
+        ratio = math.exp(low + draws[1] * (high - low))
+        width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < width <= side and 0 < height <= side:
+            top, left = int(draws[2] * (side - height + 1)), int(draws[3] * (side - width + 1))
+            return top, left, height, width
+    return 0, 0, side, side

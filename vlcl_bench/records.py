@@ -1,0 +1,179 @@
+"""Records: what a finished run leaves, as a documented schema; and the predictions beside it.
+
+A record holds no label and no score that cannot be recomputed: ``vlcl score`` and the board ignore ``scores``
+and count again from ``predictions.parquet`` and the manifests. It names no host, user or path.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vlcl_bench.errors import IntegrityError, UsageError
+from vlcl_bench.fileio import canonical_json, pretty_json, read_json, sha256_file, sha256_text, write_atomic
+
+SCHEMA_VERSION = 1
+RECORD_NAME = "run.json"
+PREDICTIONS_NAME = "predictions.parquet"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Identity(_Model):
+    """What makes a run this run (decision 4): equal identities are the same run, and continue each other."""
+
+    protocol: str
+    protocol_version: int
+    protocol_fingerprint: str
+    method: str
+    method_source_sha256: str
+    config: dict[str, Any]
+    backbone: str
+    backbone_sha256: str
+    seed: int
+
+    @property
+    def run_hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 over the identity's canonical JSON."""
+        return sha256_text(canonical_json(self.model_dump(mode="json")))[:16]
+
+
+class Provenance(_Model):
+    """On what the run ran: enough to know whether equal bytes can be expected (decision 27)."""
+
+    vlcl_bench: str
+    python: str
+    torch: str
+    open_clip: str
+    numpy: str
+    platform: str
+    processor: str
+    cpu_capability: str
+    threads: int
+    device: str
+    device_name: str
+    deterministic_algorithms: bool
+
+
+class Cost(_Model):
+    """Seconds by phase and memory, measured by the harness; ``resumed`` counts how often the run was continued."""
+
+    seconds_total: float
+    seconds_learn: list[float]
+    seconds_evaluate: list[float]
+    seconds_other: float
+    peak_memory_bytes: int
+    peak_device_memory_bytes: int | None
+    resumed: int
+
+
+class Weight(_Model):
+    """Counted by the harness after the last task; ``bytes_between_tasks`` is the largest over the stages."""
+
+    parameters_total: int
+    parameters_trained: int
+    parameters_added: int
+    bytes_between_tasks: int
+    bytes_by_stage: list[int]
+
+
+class Usage(_Model):
+    """Samples handed out over the whole run, metered where they were handed out (decision 9)."""
+
+    task_pictures: int
+    reference_pictures: int
+    synthetic_pictures: int
+    replayed_samples: int
+    task_budget: int
+
+
+class Record(_Model):
+    """A finished run."""
+
+    schema_version: Literal[1] = 1
+    identity: Identity
+    run_hash: str
+    title: str
+    track: Literal["standard", "open-budget"]
+    deterministic: bool
+    ranked_protocol: bool
+    provenance: Provenance
+    cost: Cost
+    weight: Weight
+    usage: Usage
+    log: list[dict[str, Any]]
+    predictions_sha256: str
+    predictions_rows: int
+    scores: dict[str, Any]
+
+
+def write_record(folder: Path, record: Record) -> Path:
+    """Write ``run.json``."""
+    return write_atomic(folder / RECORD_NAME, pretty_json(record.model_dump(mode="json")))
+
+
+def read_record(folder: Path) -> Record:
+    """Read and check ``run.json``; raises :class:`IntegrityError` saying which field is wrong."""
+    path = folder / RECORD_NAME
+    if not path.exists():
+        if (folder / "journal.jsonl").exists():
+            raise UsageError(
+                f"the run in {folder} is not finished", "Give its `vlcl run` command again to continue it."
+            )
+        raise UsageError(f"{folder} holds no run ({RECORD_NAME} is missing)")
+    value = read_json(path)
+    try:
+        record = Record.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise IntegrityError(f"{path} is not a record: {place}: {first['msg']}") from error
+    if record.identity.run_hash != record.run_hash:
+        raise IntegrityError(f"{path}: the run hash {record.run_hash} does not follow from the identity")
+    return record
+
+
+def predictions_table(frame: pd.DataFrame) -> pa.Table:
+    """Predictions with their compact types; the task's name is dictionary-encoded."""
+    columns: dict[str, pa.Array] = {
+        "stage": pa.array(frame["stage"], pa.int16()),
+        "task": pa.array(frame["task"].astype(str), pa.string()).dictionary_encode(),
+        "sample": pa.array(frame["sample"], pa.int32()),
+    }
+    for k in range(1, 6):
+        columns[f"top{k}"] = pa.array(frame[f"top{k}"], pa.int16())
+    for k in range(1, 6):
+        columns[f"logit{k}"] = pa.array(frame[f"logit{k}"], pa.float32())
+    columns["agnostic_top1"] = pa.array(frame["agnostic_top1"], pa.int32())
+    return pa.table(columns)
+
+
+def write_predictions(path: Path, frame: pd.DataFrame) -> str:
+    """Write predictions as parquet and return the file's SHA-256; equal frames give equal bytes."""
+    buffer = io.BytesIO()
+    logits = [f"logit{k}" for k in range(1, 6)]
+    others = [name for name in frame.columns if name not in logits]
+    pq.write_table(
+        predictions_table(frame), buffer, compression="zstd", compression_level=12,
+        use_dictionary=others, use_byte_stream_split=logits,
+    )  # fmt: skip
+    write_atomic(path, buffer.getvalue())
+    return sha256_file(path)
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read predictions; raises :class:`IntegrityError` where the file is missing or damaged."""
+    try:
+        return pq.read_table(path).to_pandas()
+    except FileNotFoundError as error:
+        raise IntegrityError(f"{path} is missing") from error
+    except (pa.ArrowException, OSError) as error:
+        raise IntegrityError(f"{path} is damaged: {error}") from error

@@ -1,0 +1,40 @@
+"""Scoring a stored run again: from its predictions and the committed manifests, and from nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vlcl_bench.errors import IntegrityError, UsageError
+from vlcl_bench.fileio import sha256_file
+from vlcl_bench.protocols import load_protocol
+from vlcl_bench.records import PREDICTIONS_NAME, Record, read_predictions
+from vlcl_bench.scoring import rescore
+
+
+def rescored(folder: Path, record: Record) -> dict[str, Any]:
+    """Matrices and metrics of a run, recomputed.
+
+    Raises :class:`IntegrityError` where the predictions are damaged, or where the protocol here is not the one
+    that the run was made under (its scores would mean something else).
+    """
+    protocol = load_protocol(record.identity.protocol)
+    if protocol.fingerprint != record.identity.protocol_fingerprint:
+        raise IntegrityError(
+            f"{folder} was run under {protocol.name} with fingerprint {record.identity.protocol_fingerprint[:12]}; "
+            f"the protocol here has {protocol.fingerprint[:12]}",
+            "Score it with the version of vlcl-bench that made it, or run it again.",
+        )
+    path = folder / PREDICTIONS_NAME
+    frame = read_predictions(path)
+    if sha256_file(path) != record.predictions_sha256:
+        raise IntegrityError(f"{path} is not the file that the record was written with: the hashes differ")
+    return rescore(frame, protocol.label_table)
+
+
+def can_rescore(record: Record) -> bool:
+    """Whether this repository holds the manifests that the run was made with (decision 3)."""
+    try:
+        return load_protocol(record.identity.protocol).fingerprint == record.identity.protocol_fingerprint
+    except (UsageError, IntegrityError):
+        return False

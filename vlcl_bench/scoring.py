@@ -1,0 +1,265 @@
+"""Joins predictions with the labels of the test samples; nothing else in the project does.
+
+A prediction is an answer: the five best class ids of the task's own label space with their logits, and, where
+the protocol asks for it, the best id among the names of all tasks. No flag, rank or score is stored, so what
+a record says can be computed again from it and a manifest, without pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from vlcl_bench.errors import IntegrityError
+from vlcl_bench.metrics import FloatArray, continual_metrics
+
+TOP = 5
+TOP_COLUMNS = tuple(f"top{k}" for k in range(1, TOP + 1))
+LOGIT_COLUMNS = tuple(f"logit{k}" for k in range(1, TOP + 1))
+PREDICTION_COLUMNS = ("stage", "task", "sample", *TOP_COLUMNS, *LOGIT_COLUMNS, "agnostic_top1")
+NOT_RECORDED = -1
+HINT = "The predictions do not belong to this manifest, or were damaged; restore the record or run it again."
+
+IntArray = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTable:
+    """The answers of a manifest, tasks in training order.
+
+    ``labels[task]``: (n,) class ids of the test samples, in ``range(classes[task])``.
+    ``agnostic_labels[task]``: (n,) ids in the list of ``merged`` names over all tasks, in which equal names
+    are one id, so that either label is right; ``None`` (and ``merged`` 0) without the task-agnostic twin.
+    Raises :class:`IntegrityError` when the parts do not fit together.
+    """
+
+    tasks: tuple[str, ...]
+    labels: Mapping[str, npt.NDArray[np.integer[Any]]]
+    classes: Mapping[str, int]
+    agnostic_labels: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None
+    merged: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.tasks or len(set(self.tasks)) != len(self.tasks):
+            raise IntegrityError(f"the tasks of a label table must be distinct and at least one: {self.tasks}")
+        for task in self.tasks:
+            if task not in self.labels or task not in self.classes:
+                raise IntegrityError(f"the label table has no labels or no class count for task {task!r}")
+            _check_labels(self.labels[task], self.classes[task], f"labels of task {task!r}")
+            if self.agnostic_labels is not None:
+                if task not in self.agnostic_labels:
+                    raise IntegrityError(f"the label table has no task-agnostic labels for task {task!r}")
+                _check_labels(self.agnostic_labels[task], self.merged, f"task-agnostic labels of task {task!r}")
+                if len(self.agnostic_labels[task]) != len(self.labels[task]):
+                    raise IntegrityError(f"labels and task-agnostic labels of task {task!r} differ in number")
+
+    @property
+    def sizes(self) -> IntArray:
+        """(T,) number of test samples of each task."""
+        return np.array([len(self.labels[task]) for task in self.tasks], dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    """Checked predictions, one entry per row of the frame; ``position`` counts samples over all tasks."""
+
+    stage: IntArray
+    task: IntArray
+    position: IntArray
+    top: IntArray
+    agnostic: IntArray | None
+
+
+def check_predictions(frame: pd.DataFrame, table: LabelTable, stages: Iterable[int]) -> None:
+    """Raise :class:`IntegrityError` unless ``frame`` holds every (stage, task, sample) exactly once, in form.
+
+    In form: ids within the task's label space and distinct, logits finite and not increasing, the places
+    beyond the number of classes -1 and NaN, and ``agnostic_top1`` recorded for all rows or for none.
+    """
+    _checked(frame, table, stages)
+
+
+def accuracy_matrix(frame: pd.DataFrame, table: LabelTable) -> tuple[FloatArray, FloatArray]:
+    """``(R, zero_shot)``, (T, T) and (T,) in percent: top-1 within the task's label space, stages 0 to T."""
+    return _matrix(_right(_all_stages(frame, table), table, 1), table)
+
+
+def top5_matrix(frame: pd.DataFrame, table: LabelTable) -> tuple[FloatArray, FloatArray]:
+    """As :func:`accuracy_matrix` for the top five (100 by construction up to five classes)."""
+    return _matrix(_right(_all_stages(frame, table), table, TOP), table)
+
+
+def agnostic_matrix(frame: pd.DataFrame, table: LabelTable) -> tuple[FloatArray, FloatArray] | None:
+    """As :func:`accuracy_matrix` for the top-1 over all names; ``None`` when that was not recorded."""
+    right = _agnostic_right(_all_stages(frame, table), table)
+    return None if right is None else _matrix(right, table)
+
+
+def rescore(frame: pd.DataFrame, table: LabelTable) -> dict[str, Any]:
+    """Everything that predictions say, JSON-ready.
+
+    Keys: ``tasks``, ``samples`` (test samples per task), ``matrix`` (T, T), ``zero_shot`` (T,), ``metrics``,
+    ``top5`` (``matrix``, ``zero_shot``), ``agnostic`` (``None``, or ``matrix``, ``zero_shot``, ``metrics``).
+    """
+    answers = _all_stages(frame, table)
+    agnostic = _agnostic_right(answers, table)
+    top5, top5_zero = _matrix(_right(answers, table, TOP), table)
+    return {
+        "tasks": list(table.tasks),
+        "samples": [int(n) for n in table.sizes],
+        **_scored(_matrix(_right(answers, table, 1), table)),
+        "top5": {"matrix": top5.tolist(), "zero_shot": top5_zero.tolist()},
+        "agnostic": None if agnostic is None else _scored(_matrix(agnostic, table)),
+    }
+
+
+_Right = tuple[_Answers, Flags]
+
+
+def _scored(matrices: tuple[FloatArray, FloatArray]) -> dict[str, Any]:
+    R, zero_shot = matrices
+    # Percent by construction: a very poor method may stay below 1 % everywhere.
+    metrics = continual_metrics(R, zero_shot, tiny=True).to_dict()
+    return {"matrix": R.tolist(), "zero_shot": zero_shot.tolist(), "metrics": metrics}
+
+
+def _all_stages(frame: pd.DataFrame, table: LabelTable) -> _Answers:
+    return _checked(frame, table, range(len(table.tasks) + 1))
+
+
+def _right(answers: _Answers, table: LabelTable, k: int) -> _Right:
+    truth = np.concatenate([np.asarray(table.labels[task], dtype=np.int64) for task in table.tasks])
+    return answers, (answers.top[:, :k] == truth[answers.position][:, None]).any(axis=1)
+
+
+def _agnostic_right(answers: _Answers, table: LabelTable) -> _Right | None:
+    if answers.agnostic is None or table.agnostic_labels is None:
+        return None
+    truth = np.concatenate([np.asarray(table.agnostic_labels[task], dtype=np.int64) for task in table.tasks])
+    return answers, answers.agnostic == truth[answers.position]
+
+
+def _matrix(right: _Right, table: LabelTable) -> tuple[FloatArray, FloatArray]:
+    """Percent right per (stage, task), parted into R and row 0."""
+    answers, flags = right
+    T = len(table.tasks)
+    counts = np.bincount((answers.stage * T + answers.task)[flags], minlength=(T + 1) * T)
+    percent = 100.0 * counts.reshape(T + 1, T) / table.sizes
+    return percent[1:], percent[0]
+
+
+def _checked(frame: pd.DataFrame, table: LabelTable, stages: Iterable[int]) -> _Answers:
+    missing = [name for name in PREDICTION_COLUMNS if name not in frame.columns]
+    unknown = [str(name) for name in frame.columns if name not in PREDICTION_COLUMNS]
+    if missing or unknown:
+        raise IntegrityError(
+            f"predictions have the wrong columns: missing {missing}, unknown {unknown}",
+            f"Predictions hold answers only: {', '.join(PREDICTION_COLUMNS)}.",
+        )
+    stage, sample = _integers(frame, "stage"), _integers(frame, "sample")
+    names = frame["task"].astype("category")
+    codes = np.array([*(table.tasks.index(n) if n in table.tasks else -1 for n in names.cat.categories), -1])
+    task: IntArray = codes[names.cat.codes.to_numpy().astype(np.int64)].astype(np.int64)
+    position = _check_keys(frame, table, sorted(set(stages)), stage, task, sample)
+    top = np.stack([_integers(frame, name) for name in TOP_COLUMNS], axis=1)
+    _check_answers(frame, table, task, top)
+    return _Answers(stage, task, position, top, _check_agnostic(frame, table))
+
+
+def _check_keys(
+    frame: pd.DataFrame,
+    table: LabelTable,
+    stages: list[int],
+    stage: IntArray,
+    task: IntArray,
+    sample: IntArray,
+) -> IntArray:
+    """Every (stage, task, sample) exactly once; returns the position of each row's sample over all tasks."""
+    sizes = table.sizes
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    total = int(starts[-1])
+    order = np.searchsorted(stages, stage) if stages else np.zeros(len(stage), dtype=np.int64)
+    known = np.isin(stage, stages) & (task >= 0) & (sample >= 0) & (sample < sizes[task])
+    position: IntArray = starts[task] + sample
+    counts = np.bincount((order * total + position)[known], minlength=len(stages) * total)
+    problems: list[str] = []
+    bad = np.flatnonzero(counts != 1)
+    if bad.size:
+        at, rest = divmod(int(bad[0]), total)
+        i = int(np.searchsorted(starts, rest, side="right")) - 1
+        what = "missing" if counts[bad[0]] == 0 else f"there {int(counts[bad[0]])} times"
+        problems.append(f"stage {stages[at]}, task {table.tasks[i]!r}, sample {rest - int(starts[i])} is {what}")
+    if not known.all():
+        rows = frame.loc[~known, ["stage", "task", "sample"]].astype({"task": str})
+        first = rows.sort_values(["stage", "task", "sample"]).iloc[0]
+        problems.append(f"stage {first['stage']}, task {first['task']!r}, sample {first['sample']} is unknown")
+    if problems:
+        duplicate = int(np.maximum(counts - 1, 0).sum())
+        raise IntegrityError(
+            f"predictions are not one per stage, task and sample: {int((counts == 0).sum())} missing, "
+            f"{duplicate} duplicate, {int((~known).sum())} unknown; first: {'; '.join(problems)}",
+            HINT,
+        )
+    return position
+
+
+def _check_answers(frame: pd.DataFrame, table: LabelTable, task: IntArray, top: IntArray) -> None:
+    """Ids in range, distinct and padded with -1; logits finite, not increasing and padded with NaN."""
+    classes = np.array([table.classes[name] for name in table.tasks], dtype=np.int64)[task][:, None]
+    used = np.arange(TOP) < classes
+    wrong = (used & ((top < 0) | (top >= classes))) | (~used & (top != -1))
+    _raise_first(frame, wrong, "class ids out of range or badly padded", TOP_COLUMNS)
+    ordered = np.sort(np.where(used, top, -1 - np.arange(TOP)), axis=1)
+    _raise_first(frame, np.diff(ordered, axis=1) == 0, "the same class id twice", TOP_COLUMNS)
+    for name in LOGIT_COLUMNS:
+        if not pd.api.types.is_float_dtype(frame[name].dtype):
+            raise IntegrityError(f"column {name!r} of the predictions must hold floats, not {frame[name].dtype}", HINT)
+    logits = frame[list(LOGIT_COLUMNS)].to_numpy(dtype=np.float64)
+    wrong = np.where(used, ~np.isfinite(logits), ~np.isnan(logits))
+    _raise_first(frame, wrong, "logits not finite or badly padded", LOGIT_COLUMNS)
+    _raise_first(frame, logits[:, 1:] > logits[:, :-1], "logits that increase", LOGIT_COLUMNS)
+
+
+def _check_agnostic(frame: pd.DataFrame, table: LabelTable) -> IntArray | None:
+    """The ids over all names, ``None`` when not recorded; recorded means recorded everywhere."""
+    ids = _integers(frame, "agnostic_top1")
+    absent = ids == NOT_RECORDED
+    if absent.all():
+        return None
+    wrong = absent | (ids < 0) | (ids >= table.merged)
+    _raise_first(frame, wrong[:, None], f"no id among the {table.merged} names of all tasks", ("agnostic_top1",))
+    return ids
+
+
+def _raise_first(frame: pd.DataFrame, wrong: Flags, what: str, columns: tuple[str, ...]) -> None:
+    """Raise :class:`IntegrityError` if any of ``wrong`` (n, k); names the first such row and their number."""
+    bad: Flags = np.any(wrong, axis=1)
+    if bad.any():
+        rows = frame.loc[bad].astype({"task": str}).sort_values(["stage", "task", "sample"])
+        first = rows.iloc[0]
+        shown = ", ".join(f"{name}={first[name]}" for name in columns)
+        raise IntegrityError(
+            f"{int(bad.sum())} prediction(s) with {what}; first: stage {first['stage']}, "
+            f"task {first['task']!r}, sample {first['sample']} ({shown})",
+            HINT,
+        )
+
+
+def _integers(frame: pd.DataFrame, name: str) -> IntArray:
+    column = frame[name]
+    if not pd.api.types.is_integer_dtype(column.dtype) or column.isna().any():
+        raise IntegrityError(f"column {name!r} of the predictions must hold whole numbers, not {column.dtype}", HINT)
+    return column.to_numpy(dtype=np.int64)
+
+
+def _check_labels(labels: npt.NDArray[np.integer[Any]], classes: int, name: str) -> None:
+    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind not in "iu" or not labels.size:
+        raise IntegrityError(f"{name} must be a non-empty array of whole numbers with one dimension")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise IntegrityError(f"{name} run from {labels.min()} to {labels.max()}; there are {classes} names")
