@@ -64,8 +64,8 @@ class OpenClipBackbone(Backbone):
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """See :meth:`Backbone.tokenize`; texts over the context length lose their end, as in the MTIL protocol."""
         tokens = self._tokenizer(list(texts))
-        used = int((tokens != 0).sum(dim=-1).max()) if len(texts) else 1
-        return tokens[:, :used]
+        used = tokens.nonzero()[:, 1]  # places, not a count: 0 pads, and it is also the token of an inner "!"
+        return tokens[:, : int(used.max()) + 1 if len(used) else 1]
 
     @property
     def logit_scale(self) -> Tensor:

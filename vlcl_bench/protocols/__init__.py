@@ -94,7 +94,7 @@ class Protocol(_Frozen):
 
     @cached_property
     def merged_names(self) -> tuple[str, ...]:
-        """All class names of all tasks, equal names once (decision 19), in order of first appearance."""
+        """All class names of all tasks, equal names once, in order of first appearance."""
         return tuple(dict.fromkeys(name for dataset in self.datasets for name in dataset.class_names))
 
     @cached_property
@@ -126,5 +126,5 @@ def load_protocol(name: str) -> Protocol:
         raise UsageError(f"unknown protocol {name!r}", nearest(name, protocol_names()))
     try:
         return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise UsageError(f"{path} is not a valid protocol: {error}") from error
