@@ -1,4 +1,4 @@
-"""Continual fine-tuning: the common recipe and nothing else (facts 4.1; Zheng et al., ZSCL, ICCV 2023)."""
+"""Continual fine-tuning: the common recipe and nothing else (ZSCL, `finetune.sh`; Zheng et al., ICCV 2023)."""
 
 from vlcl_bench.methods import LossMethod
 

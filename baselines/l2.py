@@ -1,4 +1,4 @@
-"""The l2 baseline: fine-tuning pulled back to where the task started (facts 4.2, "WC" in ZSCL's code)."""
+"""The l2 baseline: fine-tuning pulled back to where the task started (ZSCL, `wc.sh`)."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""LwF as ZSCL's table ran it: distillation on the current task's own pictures and prompts (facts 4.3)."""
+"""LwF as ZSCL's table ran it: distillation on the current task's own pictures and prompts (ZSCL, `lwf.sh`)."""
 
 import copy
 from collections.abc import Iterator

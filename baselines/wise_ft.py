@@ -1,4 +1,4 @@
-"""WiSE-FT: after each task, a step back in weight space (facts 4.7; Wortsman et al., CVPR 2022)."""
+"""WiSE-FT: after each task, a step back in weight space (ZSCL, `WiSE_finetune.sh`; Wortsman et al., CVPR 2022)."""
 
 from typing import Any, Literal
 

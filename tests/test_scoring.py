@@ -9,6 +9,7 @@ import pytest
 from vlcl_bench.errors import IntegrityError
 from vlcl_bench.metrics import continual_metrics
 from vlcl_bench.scoring import (
+    AGNOSTIC_COLUMNS,
     LOGIT_COLUMNS,
     PREDICTION_COLUMNS,
     TOP_COLUMNS,
@@ -43,10 +44,10 @@ def make_frame(seed=0, stages=range(4), recorded=True):
                 ids = [*rng.permutation(CLASSES[task])[:k], *[-1] * (5 - k)]
                 logits = [*sorted(rng.normal(20, 3, k), reverse=True), *[np.nan] * (5 - k)]
                 agnostic = rng.integers(0, MERGED) if recorded else -1
-                rows.append([stage, task, sample, *ids, *logits, agnostic])
+                rows.append([stage, task, sample, *ids, *logits, agnostic, agnostic])
     frame = pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS))
     frame[list(LOGIT_COLUMNS)] = frame[list(LOGIT_COLUMNS)].astype("float32")
-    integers = ["stage", "sample", *TOP_COLUMNS, "agnostic_top1"]
+    integers = ["stage", "sample", *TOP_COLUMNS, *AGNOSTIC_COLUMNS.values()]
     frame[integers] = frame[integers].astype("int64")
     return frame
 
@@ -101,7 +102,7 @@ def test_names_shared_by_two_tasks_are_right_under_either_label():
     labels = {"a": np.array([0, 1]), "b": np.array([0, 1])}
     merged = {"a": np.array([0, 1]), "b": np.array([1, 2])}
     table = LabelTable(("a", "b"), labels, {"a": 2, "b": 2}, merged, 3)
-    rows = [[s, t, i, 0, 1, -1, -1, -1, 2.0, 1.0, *[np.nan] * 3, 1] for s in range(3) for t in "ab" for i in (0, 1)]
+    rows = [[s, t, i, 0, 1, -1, -1, -1, 2.0, 1.0, *[np.nan] * 3, 1, 1] for s in range(3) for t in "ab" for i in (0, 1)]
     R, zero_shot = agnostic_matrix(pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS)), table)
     assert (R == 50).all()
     assert (zero_shot == 50).all()
@@ -146,7 +147,7 @@ def test_agnostic_scores_are_none_when_not_recorded():
 def test_a_very_poor_method_is_still_scored():
     n = 400
     table = LabelTable(("a",), {"a": np.arange(n)}, {"a": n})
-    rows = [[s, "a", i, 0, 1, 2, 3, 4, 5.0, 4.0, 3.0, 2.0, 1.0, -1] for s in (0, 1) for i in range(n)]
+    rows = [[s, "a", i, 0, 1, 2, 3, 4, 5.0, 4.0, 3.0, 2.0, 1.0, -1, -1] for s in (0, 1) for i in range(n)]
     assert rescore(pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS)), table)["metrics"]["last"] == 0.25
 
 

@@ -17,6 +17,8 @@ from typing import Any, BinaryIO
 
 from vlcl_bench.errors import IntegrityError, MachineError
 
+ELSEWHERE = "Choose another folder: --out says where the result goes, --store where the decoded pictures are."
+
 
 def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> Path:
     """Write ``path`` whole or not at all.
@@ -46,6 +48,15 @@ def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) 
     return path
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Delete the half-written files that a killed :func:`write_atomic` left in ``folder`` or below.
+
+    Only for a folder in which nobody else is writing.
+    """
+    for path in folder.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def current_umask() -> int:
     """The process's umask (``mkstemp`` makes private files; ours have the permissions of ordinary ones)."""
     mask = os.umask(0)
@@ -70,8 +81,8 @@ def machine_error(error: OSError, path: Path) -> MachineError:
             "Free some space and give the same command again: it continues from the last complete stage.",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return MachineError(f"not allowed to write {path}", "Choose another folder, for instance with --out.")
-    return MachineError(f"could not write {path}: {error.strerror or error}")
+        return MachineError(f"not allowed to write {path}", ELSEWHERE)
+    return MachineError(f"could not write {path}: {error.strerror or error}", ELSEWHERE)
 
 
 def canonical_json(value: Any) -> str:

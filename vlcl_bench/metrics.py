@@ -83,7 +83,8 @@ class Metrics:
 def continual_metrics(R: npt.ArrayLike, zero_shot: npt.ArrayLike | None = None, *, tiny: bool = False) -> Metrics:
     """All metrics of ``R`` (T, T) in percent and, where known, of row 0 ``zero_shot`` (T,).
 
-    With i, j from 1 to T (facts/mtil.md section 2, facts/seeds.md B.4, forgetting by decision 7):
+    With i, j from 1 to T (Transfer, Avg, Last: ZSCL, `results.ipynb`; BWT, FWT: Lopez-Paz and Ranzato, GEM,
+    NIPS 2017, with zero-shot CLIP in place of a random model; forgetting: Chaudhry et al., ECCV 2018):
 
     * Transfer_i = mean over j < i of R[j, i], for i ≥ 2; Avg_i = mean over all j; Last_i = R[T, i]
     * BWT_i = R[T, i] − R[i, i], for i < T

@@ -14,13 +14,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import TypedDict
 
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import canonical_json, pretty_json, read_json, sha256_file, sha256_text, write_atomic
+from vlcl_bench.scoring import AGNOSTIC_COLUMNS
 
 SCHEMA_VERSION = 1
 RECORD_NAME = "run.json"
 PREDICTIONS_NAME = "predictions.parquet"
+RESTORE = "Restore the file from a copy, or delete the run's folder and run it again."
 
 
 class _Model(BaseModel):
@@ -28,7 +31,7 @@ class _Model(BaseModel):
 
 
 class Identity(_Model):
-    """What makes a run this run (decision 4): equal identities are the same run, and continue each other."""
+    """What makes a run this run: equal identities are the same run, and continue each other."""
 
     protocol: str
     protocol_version: int
@@ -47,7 +50,7 @@ class Identity(_Model):
 
 
 class Provenance(_Model):
-    """On what the run ran: enough to know whether equal bytes can be expected (decision 27)."""
+    """On what the run ran: enough to know whether equal bytes can be expected."""
 
     vlcl_bench: str
     python: str
@@ -86,13 +89,38 @@ class Weight(_Model):
 
 
 class Usage(_Model):
-    """Samples handed out over the whole run, metered where they were handed out (decision 9)."""
+    """Samples handed out over the whole run, metered where they were handed out."""
 
     task_pictures: int
     reference_pictures: int
     synthetic_pictures: int
     replayed_samples: int
     task_budget: int
+
+
+class Matrices(TypedDict):
+    """R in percent, the untouched model's row, and what follows from them (``None``: cannot be had)."""
+
+    matrix: list[list[float]]
+    zero_shot: list[float]
+    metrics: dict[str, float | list[float | None] | None]
+
+
+class TopFive(TypedDict):
+    """R and the untouched model's row in percent, counting the five best answers."""
+
+    matrix: list[list[float]]
+    zero_shot: list[float]
+
+
+class Scores(Matrices):
+    """What :func:`vlcl_bench.scoring.rescore` returns."""
+
+    tasks: list[str]
+    samples: list[int]
+    top5: TopFive
+    agnostic: Matrices | None
+    agnostic_plain: Matrices | None
 
 
 class Record(_Model):
@@ -112,7 +140,7 @@ class Record(_Model):
     log: list[dict[str, Any]]
     predictions_sha256: str
     predictions_rows: int
-    scores: dict[str, Any]
+    scores: Scores
 
 
 def write_record(folder: Path, record: Record) -> Path:
@@ -126,18 +154,23 @@ def read_record(folder: Path) -> Record:
     if not path.exists():
         if (folder / "journal.jsonl").exists():
             raise UsageError(
-                f"the run in {folder} is not finished", "Give its `vlcl run` command again to continue it."
+                f"the run in {folder} is not finished: it has no {RECORD_NAME}",
+                "Give its `vlcl run` command again to continue it.",
             )
-        raise UsageError(f"{folder} holds no run ({RECORD_NAME} is missing)")
-    value = read_json(path)
+        raise UsageError(f"{folder} is not the folder of a run: it holds no {RECORD_NAME}")
     try:
-        record = Record.model_validate(value)
+        record = Record.model_validate(read_json(path))
+    except IntegrityError as error:
+        raise IntegrityError(error.message, RESTORE) from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise IntegrityError(f"{path} is not a record: {place}: {first['msg']}") from error
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise IntegrityError(f"{path} is not a record: {place}: {first['msg']}", RESTORE) from error
     if record.identity.run_hash != record.run_hash:
-        raise IntegrityError(f"{path}: the run hash {record.run_hash} does not follow from the identity")
+        raise IntegrityError(
+            f"{path} was changed: its identity has the run hash {record.identity.run_hash}, it says {record.run_hash}",
+            RESTORE,
+        )
     return record
 
 
@@ -152,7 +185,8 @@ def predictions_table(frame: pd.DataFrame) -> pa.Table:
         columns[f"top{k}"] = pa.array(frame[f"top{k}"], pa.int16())
     for k in range(1, 6):
         columns[f"logit{k}"] = pa.array(frame[f"logit{k}"], pa.float32())
-    columns["agnostic_top1"] = pa.array(frame["agnostic_top1"], pa.int32())
+    for name in AGNOSTIC_COLUMNS.values():
+        columns[name] = pa.array(frame[name], pa.int32())
     return pa.table(columns)
 
 
@@ -174,6 +208,6 @@ def read_predictions(path: Path) -> pd.DataFrame:
     try:
         return pq.read_table(path).to_pandas()
     except FileNotFoundError as error:
-        raise IntegrityError(f"{path} is missing") from error
+        raise IntegrityError(f"{path} is missing", RESTORE) from error
     except (pa.ArrowException, OSError) as error:
-        raise IntegrityError(f"{path} is damaged: {error}") from error
+        raise IntegrityError(f"{path} is damaged: {error}", RESTORE) from error

@@ -24,7 +24,7 @@ UNVERIFIABLE = "claimed-unverifiable"
 STATUSES = ("reported", "reported-secondary", "reproduced-elsewhere", UNVERIFIABLE)
 COLUMNS = ("stream", "setting", "method", "metric", "value", "status", "source", "note")
 ORDERS = {"mtil-1": "order_I", "mtil-2": "order_II"}
-CAVEATS = {  # facts/mtil.md, sections 1.2, 3.3 and 3.4
+CAVEATS = {  # found while the published matrices were recomputed
     ("mtil-1", "DIKI"): "CoOp splits and a single template: not comparable",
     ("mtil-1", "Dual-RAIL"): "Transfer equals zero-shot by construction",
     ("mtil-2", "iCaRL"): "polluted by one diverged task (Aircraft), see the released matrix",
@@ -52,7 +52,7 @@ def reported_rows(*, include_unverifiable: bool = False) -> pd.DataFrame:
     Columns: ``stream``, ``setting``, ``method``, ``metric``, ``value`` (float; percent, but BLEU-4 as a
     fraction, as its source prints it), ``printed`` (the value as text), ``status``, ``source``, ``note``
     (with our :data:`CAVEATS`). Rows of status ``claimed-unverifiable`` are left out unless asked
-    for (decision 25).
+    for.
     """
     frame = _rows().copy()
     return frame if include_unverifiable else frame[frame["status"] != UNVERIFIABLE].reset_index(drop=True)

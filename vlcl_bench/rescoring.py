@@ -7,8 +7,8 @@ from typing import Any
 
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import sha256_file
-from vlcl_bench.protocols import load_protocol
-from vlcl_bench.records import PREDICTIONS_NAME, Record, read_predictions
+from vlcl_bench.protocols import load_protocol, protocol_names
+from vlcl_bench.records import PREDICTIONS_NAME, RESTORE, Record, read_predictions
 from vlcl_bench.scoring import rescore
 
 
@@ -18,7 +18,13 @@ def rescored(folder: Path, record: Record) -> dict[str, Any]:
     Raises :class:`IntegrityError` where the predictions are damaged, or where the protocol here is not the one
     that the run was made under (its scores would mean something else).
     """
-    protocol = load_protocol(record.identity.protocol)
+    name = record.identity.protocol
+    if name not in protocol_names():
+        raise UsageError(
+            f"{folder} was run under the protocol {name!r}, which this vlcl-bench does not have",
+            "Its labels are not here, so it cannot be scored again. Known: " + ", ".join(protocol_names()) + ".",
+        )
+    protocol = load_protocol(name)
     if protocol.fingerprint != record.identity.protocol_fingerprint:
         raise IntegrityError(
             f"{folder} was run under {protocol.name} with fingerprint {record.identity.protocol_fingerprint[:12]}; "
@@ -26,15 +32,17 @@ def rescored(folder: Path, record: Record) -> dict[str, Any]:
             "Score it with the version of vlcl-bench that made it, or run it again.",
         )
     path = folder / PREDICTIONS_NAME
-    frame = read_predictions(path)
-    if sha256_file(path) != record.predictions_sha256:
-        raise IntegrityError(f"{path} is not the file that the record was written with: the hashes differ")
-    return rescore(frame, protocol.label_table)
+    if path.exists() and sha256_file(path) != record.predictions_sha256:
+        raise IntegrityError(f"{path} is damaged: it is not the file that the record was written with", RESTORE)
+    return rescore(read_predictions(path), protocol.label_table)
 
 
 def can_rescore(record: Record) -> bool:
-    """Whether this repository holds the manifests that the run was made with (decision 3)."""
+    """Whether this repository holds the manifests that the run was made with."""
+    identity = record.identity
+    if identity.protocol not in protocol_names():
+        return False
     try:
-        return load_protocol(record.identity.protocol).fingerprint == record.identity.protocol_fingerprint
-    except (UsageError, IntegrityError):
+        return load_protocol(identity.protocol).fingerprint == identity.protocol_fingerprint
+    except IntegrityError:
         return False

@@ -21,7 +21,9 @@ from vlcl_bench.metrics import FloatArray, continual_metrics
 TOP = 5
 TOP_COLUMNS = tuple(f"top{k}" for k in range(1, TOP + 1))
 LOGIT_COLUMNS = tuple(f"logit{k}" for k in range(1, TOP + 1))
-PREDICTION_COLUMNS = ("stage", "task", "sample", *TOP_COLUMNS, *LOGIT_COLUMNS, "agnostic_top1")
+AGNOSTIC_COLUMNS = {"agnostic": "agnostic_top1", "agnostic_plain": "agnostic_plain_top1"}
+"""The task-agnostic twins: with each data set's own templates, and with ``a photo of a {c}.`` for all names."""
+PREDICTION_COLUMNS = ("stage", "task", "sample", *TOP_COLUMNS, *LOGIT_COLUMNS, *AGNOSTIC_COLUMNS.values())
 NOT_RECORDED = -1
 HINT = "The predictions do not belong to this manifest, or were damaged; restore the record or run it again."
 
@@ -73,14 +75,14 @@ class _Answers:
     task: IntArray
     position: IntArray
     top: IntArray
-    agnostic: IntArray | None
+    agnostic: Mapping[str, IntArray | None]
 
 
 def check_predictions(frame: pd.DataFrame, table: LabelTable, stages: Iterable[int]) -> None:
     """Raise :class:`IntegrityError` unless ``frame`` holds every (stage, task, sample) exactly once, in form.
 
     In form: ids within the task's label space and distinct, logits finite and not increasing, the places
-    beyond the number of classes -1 and NaN, and ``agnostic_top1`` recorded for all rows or for none.
+    beyond the number of classes -1 and NaN, and each task-agnostic answer recorded for all rows or for none.
     """
     _checked(frame, table, stages)
 
@@ -95,9 +97,11 @@ def top5_matrix(frame: pd.DataFrame, table: LabelTable) -> tuple[FloatArray, Flo
     return _matrix(_right(_all_stages(frame, table), table, TOP), table)
 
 
-def agnostic_matrix(frame: pd.DataFrame, table: LabelTable) -> tuple[FloatArray, FloatArray] | None:
-    """As :func:`accuracy_matrix` for the top-1 over all names; ``None`` when that was not recorded."""
-    right = _agnostic_right(_all_stages(frame, table), table)
+def agnostic_matrix(
+    frame: pd.DataFrame, table: LabelTable, which: str = "agnostic"
+) -> tuple[FloatArray, FloatArray] | None:
+    """As :func:`accuracy_matrix` for a twin of :data:`AGNOSTIC_COLUMNS`; ``None`` when it was not recorded."""
+    right = _agnostic_right(_all_stages(frame, table), table, which)
     return None if right is None else _matrix(right, table)
 
 
@@ -105,17 +109,18 @@ def rescore(frame: pd.DataFrame, table: LabelTable) -> dict[str, Any]:
     """Everything that predictions say, JSON-ready.
 
     Keys: ``tasks``, ``samples`` (test samples per task), ``matrix`` (T, T), ``zero_shot`` (T,), ``metrics``,
-    ``top5`` (``matrix``, ``zero_shot``), ``agnostic`` (``None``, or ``matrix``, ``zero_shot``, ``metrics``).
+    ``top5`` (``matrix``, ``zero_shot``), ``agnostic`` and ``agnostic_plain`` (``None``, or ``matrix``,
+    ``zero_shot``, ``metrics``).
     """
     answers = _all_stages(frame, table)
-    agnostic = _agnostic_right(answers, table)
+    agnostic = {which: _agnostic_right(answers, table, which) for which in AGNOSTIC_COLUMNS}
     top5, top5_zero = _matrix(_right(answers, table, TOP), table)
     return {
         "tasks": list(table.tasks),
         "samples": [int(n) for n in table.sizes],
         **_scored(_matrix(_right(answers, table, 1), table)),
         "top5": {"matrix": top5.tolist(), "zero_shot": top5_zero.tolist()},
-        "agnostic": None if agnostic is None else _scored(_matrix(agnostic, table)),
+        **{which: None if right is None else _scored(_matrix(right, table)) for which, right in agnostic.items()},
     }
 
 
@@ -138,11 +143,12 @@ def _right(answers: _Answers, table: LabelTable, k: int) -> _Right:
     return answers, (answers.top[:, :k] == truth[answers.position][:, None]).any(axis=1)
 
 
-def _agnostic_right(answers: _Answers, table: LabelTable) -> _Right | None:
-    if answers.agnostic is None or table.agnostic_labels is None:
+def _agnostic_right(answers: _Answers, table: LabelTable, which: str) -> _Right | None:
+    found = answers.agnostic[which]
+    if found is None or table.agnostic_labels is None:
         return None
     truth = np.concatenate([np.asarray(table.agnostic_labels[task], dtype=np.int64) for task in table.tasks])
-    return answers, answers.agnostic == truth[answers.position]
+    return answers, found == truth[answers.position]
 
 
 def _matrix(right: _Right, table: LabelTable) -> tuple[FloatArray, FloatArray]:
@@ -169,7 +175,8 @@ def _checked(frame: pd.DataFrame, table: LabelTable, stages: Iterable[int]) -> _
     position = _check_keys(frame, table, sorted(set(stages)), stage, task, sample)
     top = np.stack([_integers(frame, name) for name in TOP_COLUMNS], axis=1)
     _check_answers(frame, table, task, top)
-    return _Answers(stage, task, position, top, _check_agnostic(frame, table))
+    agnostic = {which: _check_agnostic(frame, table, column) for which, column in AGNOSTIC_COLUMNS.items()}
+    return _Answers(stage, task, position, top, agnostic)
 
 
 def _check_keys(
@@ -226,14 +233,14 @@ def _check_answers(frame: pd.DataFrame, table: LabelTable, task: IntArray, top: 
     _raise_first(frame, logits[:, 1:] > logits[:, :-1], "logits that increase", LOGIT_COLUMNS)
 
 
-def _check_agnostic(frame: pd.DataFrame, table: LabelTable) -> IntArray | None:
+def _check_agnostic(frame: pd.DataFrame, table: LabelTable, column: str) -> IntArray | None:
     """The ids over all names, ``None`` when not recorded; recorded means recorded everywhere."""
-    ids = _integers(frame, "agnostic_top1")
+    ids = _integers(frame, column)
     absent = ids == NOT_RECORDED
     if absent.all():
         return None
     wrong = absent | (ids < 0) | (ids >= table.merged)
-    _raise_first(frame, wrong[:, None], f"no id among the {table.merged} names of all tasks", ("agnostic_top1",))
+    _raise_first(frame, wrong[:, None], f"no id among the {table.merged} names of all tasks", (column,))
     return ids
 
 

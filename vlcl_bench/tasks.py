@@ -46,7 +46,12 @@ def task_query(task: str, class_names: tuple[str, ...], templates: tuple[str, ..
     return Query(task, class_names, prompts)
 
 
+def plain_query(names: tuple[str, ...], template: str = "a photo of a {c}.") -> Query:
+    """All names, each once, with one template for all: a data set's own templates give its domain away."""
+    return Query(None, names, tuple((template.replace("{c}", name),) for name in names))
+
+
 def union_query(queries: tuple[Query, ...]) -> Query:
-    """All names of all data sets side by side, each with its own data set's templates (decision 19)."""
+    """All names of all data sets side by side, each with its own data set's templates."""
     names = tuple(name for query in queries for name in query.names)
     return Query(None, names, tuple(prompts for query in queries for prompts in query.prompts))

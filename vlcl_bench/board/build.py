@@ -17,7 +17,7 @@ def board_text(runs: Iterable[RunSummary], *, include_unverifiable: bool = False
     """File name to content (``README.md``, ``leaderboard.csv``, ``leaderboard.json``), newlines ``\\n``.
 
     Independent of the order of ``runs``. Published rows of status ``claimed-unverifiable`` are left out
-    unless asked for (decision 25). Raises :class:`IntegrityError` when a row would hold one seed twice.
+    unless asked for. Raises :class:`IntegrityError` when a row would hold one seed twice.
     """
     rows = board_rows(runs)
     published = published_rows(include_unverifiable=include_unverifiable)

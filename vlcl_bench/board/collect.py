@@ -47,6 +47,7 @@ def summarise(folder: Path, root: Path) -> RunSummary:
         agnostic_metrics=_headlines(agnostic["metrics"]) if agnostic else None,
         status="rescored" if rankable else "self-reported",
         cost=costs(record),
+        ranked_protocol=load_protocol(identity.protocol).ranked if rankable else record.ranked_protocol,
         source=Path(os.path.relpath(folder, root.parent)).as_posix(),
     )
 
@@ -74,11 +75,13 @@ def configuration_digest(record: Record) -> str:
 def variant(record: Record) -> str:
     """The settings in words where they are not the method's defaults for the protocol's scale."""
     from vlcl_bench.errors import VlclError
-    from vlcl_bench.methods.registry import load_method, make_config
+    from vlcl_bench.methods.registry import list_methods, load_method, make_config
 
-    config = record.identity.config
+    config, name = record.identity.config, record.identity.method
+    if name not in {info.name for info in list_methods()}:  # nor may a record make us import some file
+        return ", ".join(f"{key}={value}" for key, value in sorted(config.items()))
     try:
-        cls = load_method(record.identity.method).cls
+        cls = load_method(name).cls
         defaults = make_config(cls, {}, load_protocol(record.identity.protocol).scale).model_dump(mode="json")
     except VlclError:
         defaults = {}

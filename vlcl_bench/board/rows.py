@@ -37,8 +37,8 @@ class RunSummary:
     ``configuration`` is a digest of all that sets a method apart from its namesakes (settings and source);
     ``variant`` says the same in words, empty for the method's defaults. ``metrics`` and ``agnostic_metrics``
     are headline numbers in percent, ``None`` where a run has none. ``source`` is the path of the record
-    relative to the repository. Raises :class:`IntegrityError` for an unknown track or status, or a cost or
-    metric that is not finite.
+    relative to the repository. Without ``ranked_protocol`` its row is not ranked. Raises
+    :class:`IntegrityError` for an unknown track or status, or a cost or metric that is not finite.
     """
 
     run_hash: str
@@ -57,6 +57,7 @@ class RunSummary:
     agnostic_metrics: Numbers | None = None
     cost: Numbers = field(default_factory=dict)
     variant: str = ""
+    ranked_protocol: bool = True
 
     def __post_init__(self) -> None:
         if self.track not in TRACKS or self.status not in STATUSES:
@@ -119,7 +120,7 @@ def board_rows(runs: Iterable[RunSummary]) -> list[BoardRow]:
     """The rows in the order of the board; the order of ``runs`` does not matter.
 
     By protocol, track (standard first), then ranked rows by Avg (equal means share a rank), then unranked
-    rows by Avg. Ranked are rescored rows with three seeds, deterministic ones with one (decision 8). Raises
+    rows by Avg. Ranked are rescored rows with three seeds, deterministic ones with one. Raises
     :class:`IntegrityError` when two runs of a row have the same seed.
     """
     groups: defaultdict[tuple[str, ...], list[RunSummary]] = defaultdict(list)
@@ -171,6 +172,8 @@ def _why_unranked(row: BoardRow) -> str:
         return "no scores"
     if row.status != "rescored":
         return row.status
+    if not all(run.ranked_protocol for run in row.runs):
+        return "a stream for development"
     return "" if row.seeds >= needed else f"n = {row.seeds} of {needed} seeds"
 
 

@@ -9,19 +9,23 @@ EXIT_CODES = """Exit codes: 0 done; 2 wrong command, name, setting or input file
 4 the method failed; 5 the machine refused (disk, permission, device); 130 interrupted; 1 a bug of ours."""
 
 
+INTERRUPTED = 130
+
+
 def main() -> None:
     """Entry point of ``vlcl``: run a command and turn deliberate errors into a message and an exit code."""
     from vlcl_bench.cli.app import app
     from vlcl_bench.errors import VlclError
 
     try:
-        app()
+        app(prog_name="vlcl")
     except VlclError as error:
         report(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("\ninterrupted; give the same command again to continue", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer has already caught the KeyboardInterrupt
+            print("\ninterrupted; give the same command again: a run continues where it was", file=sys.stderr)
+        raise
     except BrokenPipeError:
         # The reader of our output has gone (`vlcl show … | head`): nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

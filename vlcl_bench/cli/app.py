@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from vlcl_bench.cli import EXIT_CODES
+from vlcl_bench.cli.world import app as world_app
 
 app = typer.Typer(
     name="vlcl", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -19,6 +22,7 @@ methods_app = typer.Typer(help="List the methods, or write a start for a new one
 leaderboard_app = typer.Typer(help="Build the leaderboard from records.", no_args_is_help=True)
 app.add_typer(methods_app, name="methods")
 app.add_typer(leaderboard_app, name="leaderboard")
+app.add_typer(world_app, name="world")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, for programs.")]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error happened.")]
@@ -74,7 +78,8 @@ def run(
         protocol=protocol, method=method, settings=parse_settings(settings or []), seed=seed, backbone=backbone,
         device=device, out=out, store=store, keep_states=keep_states,  # type: ignore[arg-type]
     )  # fmt: skip
-    outcome = run_engine(request, RichReporter(Console(stderr=True)))
+    with contextlib.redirect_stdout(sys.stderr):  # what a method prints is not our answer
+        outcome = run_engine(request, RichReporter(Console(stderr=True)))
     if as_json:
         emit(summary(outcome.folder, outcome.record))
     else:

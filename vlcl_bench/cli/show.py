@@ -27,6 +27,7 @@ HEADLINE_WORDS = {
     "zero_shot": "Zero-shot: the untouched model",
     "zero_shot_transfer": "Zero-shot over the tasks of Transfer",
 }
+TWINS = {"agnostic": "task-agnostic", "agnostic_plain": "…one template"}
 
 
 def find_run(name: str, runs: Path = Path("runs")) -> Path:
@@ -36,7 +37,7 @@ def find_run(name: str, runs: Path = Path("runs")) -> Path:
         path = path.parent
     if path.is_dir():
         return path
-    matches = sorted(runs.glob(f"{name}*")) if "/" not in name and name else []
+    matches = [path for path in sorted(runs.glob("*/")) if path.name.startswith(name)]
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -48,7 +49,7 @@ def find_run(name: str, runs: Path = Path("runs")) -> Path:
 
 def summary(folder: Path, record: Record) -> dict[str, Any]:
     """A run as one JSON object; ``metrics`` holds the headline numbers, ``null`` where one cannot be had."""
-    scores = record.scores
+    scores: Mapping[str, Any] = record.scores
     return {
         "run": record.run_hash,
         "folder": str(folder),
@@ -63,7 +64,7 @@ def summary(folder: Path, record: Record) -> dict[str, Any]:
         "tasks": scores["tasks"],
         "matrix": scores["matrix"],
         "zero_shot": scores["zero_shot"],
-        "agnostic": scores["agnostic"],
+        **{key: scores[key] for key in TWINS},
         "cost": record.cost.model_dump(mode="json"),
         "weight": record.weight.model_dump(mode="json"),
         "usage": record.usage.model_dump(mode="json"),
@@ -88,14 +89,14 @@ def score_matrix(path: Path, with_zero_shot: bool) -> dict[str, Any]:
         "matrix": matrix.tolist(),
         "zero_shot": rows,
         "metrics": metrics,
-        "agnostic": None,
     }
 
 
 def print_run(console: Console, folder: Path, record: Record, full: bool = False) -> None:
     """The heat map, the metrics and where the record is; with ``full`` also cost and provenance."""
     identity = record.identity
-    console.print(f"[bold]{record.title}[/] on [bold]{identity.protocol}[/], {identity.backbone}, seed {identity.seed}")
+    where = f", {identity.backbone}, seed {identity.seed}"
+    console.print(Text.assemble((record.title, "bold"), " on ", (identity.protocol, "bold"), where))
     print_scores(console, record.scores)
     cost, weight = record.cost, record.weight
     console.print(
@@ -106,7 +107,7 @@ def print_run(console: Console, folder: Path, record: Record, full: bool = False
     )
     if full:
         print_details(console, record)
-    console.print(f"record: {folder / RECORD_NAME}", highlight=False, soft_wrap=True)
+    console.print(f"record: {folder / RECORD_NAME}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_details(console: Console, record: Record) -> None:
@@ -125,13 +126,11 @@ def print_details(console: Console, record: Record) -> None:
 def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
     """The R matrix as a heat map, then the headline metrics, the task-agnostic ones beside them."""
     console.print(heat_map(scores["tasks"], scores["matrix"], scores["zero_shot"]))
-    agnostic = scores.get("agnostic")
-    table = Table("metric", "task-aware", *(["task-agnostic"] if agnostic else []))
+    twins = {words: scores[key] for key, words in TWINS.items() if scores.get(key)}
+    table = Table("metric", "task-aware", *twins)
     for key, words in HEADLINE_WORDS.items():
-        cells = [format_metric(scores["metrics"].get(key))]
-        if agnostic:
-            cells.append(format_metric(agnostic["metrics"].get(key)))
-        table.add_row(words, *cells)
+        columns = [scores["metrics"], *(twin["metrics"] for twin in twins.values())]
+        table.add_row(words, *[format_metric(metrics.get(key)) for metrics in columns])
     console.print(table)
 
 
@@ -141,21 +140,26 @@ def heat_map(tasks: Sequence[str], matrix: Sequence[Sequence[float]], zero_shot:
     Numbers stand in every cell, so that nothing is lost without colour; the task just learned is bold.
     """
     table = Table(
-        title="R: accuracy in % on each task (columns) after each stage (rows)", padding=(0, 0), pad_edge=False,
-        title_style="bold",
+        title="R: accuracy in % on each task (columns) after each stage (rows)",
+        title_style="bold", title_justify="left", box=None, padding=(0, 0), pad_edge=False,
     )  # fmt: skip
     table.add_column("after", no_wrap=True)
     for task in tasks:
-        table.add_column(task[:6], justify="right", no_wrap=True)
+        table.add_column(short(task), justify="right", no_wrap=True)
     if zero_shot is not None:
-        table.add_row("0 nothing", *[_cell(value, False) for value in zero_shot])
+        table.add_row(" 0 nothing ", *[_cell(value, False) for value in zero_shot])
     for j, row in enumerate(matrix):
-        table.add_row(f"{j + 1} {tasks[j][:7]}", *[_cell(value, i == j) for i, value in enumerate(row)])
+        table.add_row(f"{j + 1:2d} {tasks[j][:7]:7} ", *[_cell(value, i == j) for i, value in enumerate(row)])
     return table
+
+
+def short(task: str) -> str:
+    """A task's name in the five letters that leave room for eleven columns on eighty characters."""
+    return " " + task.removeprefix("dev-").removeprefix("task ")[:5]
 
 
 def _cell(value: float, learned: bool) -> Text:
     share = min(max(value / 100, 0.0), 1.0)
     red, green = round(210 * min(1.0, 2 * (1 - share))), round(170 * min(1.0, 2 * share))
     style = f"{'bold ' if learned else ''}white on rgb({red},{green},60)"
-    return Text(f" {value:4.1f} ", style=style)
+    return Text(f"{value:5.1f} ", style=style)

@@ -1,6 +1,6 @@
 """Manifests: which samples a data set has, what they contain, and what is true of them.
 
-A manifest is all that rescoring needs: labels join predictions through it, without a picture (decision 3).
+A manifest is all that rescoring needs: labels join predictions through it, without a picture.
 The committed files are the truth; a picture whose hash differs from its manifest's is refused.
 """
 

@@ -89,10 +89,11 @@ class Store:
                     f"({len(samples)} found, {len(manifest.samples(split))} expected)"
                 )
             images = np.empty((len(samples), dataset.image_size, dataset.image_size, 3), np.uint8)
-            for i, image in enumerate(dataset.pictures(split)):
-                if sha256_bytes(image.tobytes()) != expected[i]:
+            pictures = zip(samples, expected, dataset.pictures(split), strict=True)
+            for i, (sample, digest, image) in enumerate(pictures):
+                if sha256_bytes(image.tobytes()) != digest:
                     raise IntegrityError(
-                        f"{dataset.name}/{split}: picture {samples[i]!r} is not the one in the manifest",
+                        f"{dataset.name}/{split}: picture {sample!r} is not the one in the manifest",
                         "Another version of a drawing or imaging package is installed; "
                         "install the versions of requirements.lock.",
                     )

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from vlcl_bench.errors import IntegrityError
-from vlcl_bench.fileio import canonical_json, machine_error, write_atomic
+from vlcl_bench.fileio import canonical_json, machine_error, sha256_text, write_atomic
 
 Event = dict[str, Any]
+JOURNAL_NAME = "journal.jsonl"
 
 
 class Journal:
-    """An append-only file of events. A last line that a kill cut short is dropped; any other damage is refused."""
+    """An append-only file of events, each with a check sum.
+
+    A last line that a kill cut short is dropped; any other damage is refused.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -29,12 +33,12 @@ class Journal:
         for number, line in enumerate(whole.split(b"\n") if newline else [], start=1):
             try:
                 event = json.loads(line)
-                if not isinstance(event, dict) or "event" not in event:
-                    raise ValueError("not an event")
+                if not isinstance(event, dict) or event.pop("check", None) != check_sum(event) or "event" not in event:
+                    raise ValueError("the line is not what was written")
             except ValueError as error:
                 raise IntegrityError(
-                    f"{self.path}, line {number}, is damaged: {error}",
-                    f"Delete {self.path.parent} and start the run again, or use another --out.",
+                    f"the journal {self.path} is damaged in line {number}: {error}",
+                    f"Delete {self.path.parent} and give the same command again, or use another --out.",
                 ) from error
             events.append(event)
         if rest:
@@ -47,7 +51,7 @@ class Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab") as file:
-                file.write((canonical_json(entry) + "\n").encode())
+                file.write((canonical_json({**entry, "check": check_sum(entry)}) + "\n").encode())
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -60,3 +64,8 @@ class Journal:
             if entry["event"] == event and all(entry.get(key) == value for key, value in facts.items()):
                 return entry
         return None
+
+
+def check_sum(event: Event) -> str:
+    """First 8 hexadecimal digits of the SHA-256 of an event: a flipped bit must not pass for a fact."""
+    return sha256_text(canonical_json(event))[:8]

@@ -7,8 +7,10 @@ no test label is among it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from vlcl_bench.fileio import write_atomic
 from vlcl_bench.methods.base import Method
 from vlcl_bench.methods.context import Context, Progress
 from vlcl_bench.protocols import Protocol
+from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Query, Task
 
 
@@ -36,7 +39,7 @@ class LearnReport:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Counted by the harness: parameters in all, trained so far, added to the backbone; bytes kept (decision 5)."""
+    """Counted by the harness: parameters in all, trained so far, added to the backbone; bytes kept."""
 
     parameters_total: int
     parameters_trained: int
@@ -83,7 +86,7 @@ class InlinePlayer(Player):
         """See :meth:`Player.learn`."""
         ctx = Context(
             self.seed, self.protocol.budget, self.protocol.augmentation, self.device,
-            self.method.backbone.preprocess, self._names, progress,
+            self.method.backbone.preprocess, partial(parameter_names, self.method), progress,
         )  # fmt: skip
         seed_everything(int(ctx.generator("learn", task.index).initial_seed()))
         self.method.train()
@@ -102,6 +105,7 @@ class InlinePlayer(Player):
     def score(self, images: np.ndarray, queries: Sequence[Query]) -> list[np.ndarray]:
         """See :meth:`Player.score`."""
         self.method.eval()
+        seed_everything(derive_seed(self.seed, "score"))  # not what learning left: it is gone after a kill
         with torch.inference_mode(), guarded("scoring pictures"):
             pixels = self.method.backbone.preprocess(torch.from_numpy(images).to(self.device))
             found = self.method.score_all(pixels, queries)
@@ -110,12 +114,13 @@ class InlinePlayer(Player):
     def save(self, path: Path) -> None:
         """See :meth:`Player.save`."""
         with guarded("saving the method's state"):
-            state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.method.state_dict().items()}
-        write_atomic(path, save(state, {"trained": "\n".join(sorted(self._trained))}))
+            state = {name: tensor.detach().cpu().contiguous() for name, tensor in kept_tensors(self.method).items()}
+            data = save(state, {"trained": "\n".join(sorted(self._trained))})
+        write_atomic(path, data)
 
     def load(self, path: Path) -> None:
         """See :meth:`Player.load`."""
-        hint = f"Delete {path.parent.parent} and start the run again: this stage cannot be continued."
+        hint = f"Delete {path.parent.parent} and give the same command again: it starts anew."
         try:
             with safe_open(path, framework="pt") as file:
                 trained = (file.metadata() or {}).get("trained", "")
@@ -132,8 +137,9 @@ class InlinePlayer(Player):
         sizes = {f"backbone.{name}": size for name, size in self._pristine.items()}
         current = {name: p.numel() for name, p in self.method.named_parameters()}
         added = {name: n for name, n in current.items() if name not in sizes and name in self._trained}
-        state = self.method.state_dict()
-        kept = sum(t.numel() * t.element_size() for name, t in state.items() if name not in sizes)
+        with guarded("weighing what it keeps"):
+            state = kept_tensors(self.method)
+            kept = sum(t.numel() * t.element_size() for name, t in state.items() if name not in sizes)
         return Footprint(
             parameters_total=sum(sizes.values()) + sum(added.values()),
             parameters_trained=sum(current.get(name, 0) for name in self._trained),
@@ -141,8 +147,22 @@ class InlinePlayer(Player):
             bytes_between_tasks=kept,
         )
 
-    def _names(self) -> dict[int, str]:
-        return {id(parameter): name for name, parameter in self.method.named_parameters()}
+
+def kept_tensors(method: Method) -> dict[str, torch.Tensor]:
+    """A method's ``state_dict``; raises :class:`MethodError` where something in it is no tensor."""
+    state = dict(method.state_dict())
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise MethodError(
+                f"state_dict() holds {name!r}, which is no tensor but of type {type(value).__name__}",
+                "Keep what the next task needs in parameters or buffers: self.register_buffer(name, tensor).",
+            )
+    return state
+
+
+def parameter_names(method: Method) -> dict[int, str]:
+    """Names of a method's parameters by identity (no bound method of the player: the context must not lead to it)."""
+    return {id(parameter): name for name, parameter in method.named_parameters()}
 
 
 def backbone_sizes(backbone: Backbone) -> dict[str, int]:
@@ -170,22 +190,19 @@ def checked_logits(logits: object, pictures: int, query: Query) -> np.ndarray:
     return values
 
 
-class guarded:  # noqa: N801 (a context manager that reads as a word)
+@contextmanager
+def guarded(doing: str) -> Iterator[None]:
     """Turn what a method raises into a :class:`MethodError` that keeps the original as its cause."""
-
-    def __init__(self, doing: str) -> None:
-        self.doing = doing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, VlclError):
-            raise MethodError(
-                f"the method raised {type(error).__name__} while {self.doing}: {error}",
-                "What was finished before is kept: mend the method and give the same command again "
-                "(a changed method file is a new run). --traceback shows where it happened.",
-            ) from error
+    try:
+        yield
+    except VlclError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise MethodError(
+            f"the method raised {type(error).__name__} while {doing}: {error}",
+            "The stages before are kept. A mended file is another run: it starts anew, and an --out needs another "
+            "folder. --traceback shows where it happened.",
+        ) from error
 
 
 def seed_everything(seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import resource
 import sys
 import time
@@ -23,12 +24,14 @@ def choose_device(name: str) -> torch.device:
     """``auto`` takes CUDA where there is one; raises :class:`MachineError` for a device that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"unknown device {name!r}", "Use auto, cpu, cuda or cuda:1.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise MachineError("no CUDA device is available", "Leave --device out, or use --device cpu.")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UsageError(f"unknown device {name!r}", "Use auto, cpu, cuda or cuda:1.")
+    device = torch.device(name)
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= there:
+        raise MachineError(
+            f"no device {name!r}: there are {there} CUDA devices here", "Leave --device out, or use --device cpu."
+        )
     return device
 
 

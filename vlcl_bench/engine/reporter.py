@@ -52,14 +52,14 @@ class RichReporter(Reporter):
         )  # fmt: skip
         disable = not self.console.is_terminal
         if disable and total is not None:
-            self.console.print(label)
+            self.console.print(label, markup=False, highlight=False, soft_wrap=True)
         with Progress(*columns, console=self.console, transient=True, disable=disable) as progress:
             bar = progress.add_task(label, total=total, word="")
             yield lambda done, count, word: progress.update(bar, completed=done, total=count, word=word)
 
     def say(self, message: str) -> None:
         """See :meth:`Reporter.say`."""
-        self.console.print(message, highlight=False)
+        self.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def stage_done(self, stage: int, frame: pd.DataFrame, protocol: Protocol) -> None:
         """Accuracies of the stage, so that forgetting can be watched while it happens."""

@@ -9,12 +9,13 @@ derived from the run's seed and the task and nothing from what happened before.
 from __future__ import annotations
 
 import fcntl
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pandas as pd
 import torch
@@ -23,12 +24,12 @@ from vlcl_bench import records
 from vlcl_bench.backbones import load_backbone, weights_sha256
 from vlcl_bench.data.store import Store, StoredDataSet
 from vlcl_bench.engine.evaluate import evaluate
-from vlcl_bench.engine.journal import Event, Journal
-from vlcl_bench.engine.player import Footprint, InlinePlayer, Player
+from vlcl_bench.engine.journal import JOURNAL_NAME, Event, Journal
+from vlcl_bench.engine.player import Footprint, InlinePlayer, Player, guarded
 from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance
 from vlcl_bench.engine.reporter import Advance, Reporter
 from vlcl_bench.errors import IntegrityError, UsageError
-from vlcl_bench.fileio import machine_error, sha256_file
+from vlcl_bench.fileio import machine_error, remove_leftovers, sha256_file
 from vlcl_bench.methods.registry import LoadedMethod, load_method, make_config
 from vlcl_bench.protocols import Protocol, load_protocol
 from vlcl_bench.records import Identity, Record
@@ -36,6 +37,8 @@ from vlcl_bench.scoring import rescore
 from vlcl_bench.tasks import Task
 
 KeepStates = Literal["none", "last", "all"]
+LOCK_NAME = ".lock"
+STAGE_PREDICTIONS = "predictions"
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,16 @@ def run(request: Request, reporter: Reporter) -> Outcome:
     with locked(folder, identity) as journal:
         if journal.last("finished"):
             record = finished_record(folder, identity)
+            drop_stage_predictions(folder)
             reporter.say(f"this run is already finished: {folder}")
             return Outcome(folder, record, True)
         stored = open_store(protocol, Store(request.store), reporter)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs 5 % of a step
         seed_method(request.seed)
-        player = InlinePlayer(loaded.cls(backbone, config), protocol, request.seed, device)
+        with guarded("being made"):
+            method = loaded.cls(backbone, config)
+        player = InlinePlayer(method, protocol, request.seed, device)
         stages = Stages(folder, journal, player, protocol, stored, reporter, request.keep_states)
         stages.play()
         return Outcome(folder, stages.conclude(identity, loaded, device), False)
@@ -104,30 +111,42 @@ def seed_method(seed: int) -> None:
 def locked(folder: Path, identity: Identity) -> Iterator[Journal]:
     """The run's folder, held by this process alone and belonging to this identity."""
     try:
+        refuse_foreign(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("w")
+        handle = (folder / LOCK_NAME).open("w")
     except OSError as error:
         raise machine_error(error, folder) from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UsageError(f"another process is at work in {folder}", "Wait for it, or use another --out.") from error
-        journal = Journal(folder / "journal.jsonl")
+            raise UsageError(
+                f"another process is at work in {folder}",
+                "Wait until it has ended and give the same command again, or use another --out.",
+            ) from error
+        journal = Journal(folder / JOURNAL_NAME)
         started = journal.last("started")
         if started is None:
-            others = [path.name for path in folder.iterdir() if path.name not in (".lock", "journal.jsonl")]
-            if others or journal.events:
-                raise UsageError(
-                    f"{folder} holds something else ({', '.join(sorted(others)[:3])}) and no journal of a run",
-                    "Name an empty or new folder with --out.",
-                )
             journal.append("started", run_hash=identity.run_hash, identity=identity.model_dump(mode="json"))
         elif started["run_hash"] != identity.run_hash:
             raise UsageError(_difference(folder, started, identity), "Name another folder with --out, or leave it out.")
         elif not journal.last("finished"):
+            remove_leftovers(folder)
             journal.append("resumed")
         yield journal
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise :class:`UsageError` where ``folder`` holds something that is no run; nothing is written there."""
+    if not folder.is_dir() or (folder / JOURNAL_NAME).exists():
+        return
+    others = sorted(path.name for path in folder.iterdir() if path.name != LOCK_NAME)
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise UsageError(
+            f"{folder} is not the folder of a run: it holds {', '.join(others[:3])}{more}",
+            "Name an empty or new folder with --out, or leave --out out.",
+        )
 
 
 def _difference(folder: Path, started: Event, identity: Identity) -> str:
@@ -155,16 +174,23 @@ def _shifted(progress: Advance, before: int, total: int, name: str, done: int, o
 
 def finished_record(folder: Path, identity: Identity) -> Record:
     """A finished run's record, after checking that its predictions are the ones it was written with."""
-    record = records.read_record(folder)
+    hint = f"Restore it from a copy, or delete {folder} and give the same command again."
     path = folder / records.PREDICTIONS_NAME
-    if not path.exists() or sha256_file(path) != record.predictions_sha256:
-        raise IntegrityError(
-            f"{path} is missing or is not what the record was written with",
-            f"Delete {folder} and give the same command again.",
-        )
+    for needed in (folder / records.RECORD_NAME, path):
+        if not needed.exists():
+            raise IntegrityError(f"the run in {folder} is finished, but {needed.name} is missing", hint)
+    record = records.read_record(folder)
+    if sha256_file(path) != record.predictions_sha256:
+        raise IntegrityError(f"{path} is damaged: it is not the file that the record was written with", hint)
     if record.identity != identity:
-        raise IntegrityError(f"{folder / records.RECORD_NAME} does not belong to this run")
+        raise IntegrityError(f"{folder / records.RECORD_NAME} is the record of another run than the journal's", hint)
     return record
+
+
+def drop_stage_predictions(folder: Path) -> None:
+    """Delete the stages' own predictions, which the one predictions file of a finished run replaces."""
+    if (folder / STAGE_PREDICTIONS).exists():
+        shutil.rmtree(folder / STAGE_PREDICTIONS)
 
 
 class Stages:
@@ -190,7 +216,7 @@ class Stages:
 
     def predictions_path(self, stage: int) -> Path:
         """The predictions of a stage."""
-        return self.folder / "predictions" / f"stage-{stage:02d}.parquet"
+        return self.folder / STAGE_PREDICTIONS / f"stage-{stage:02d}.parquet"
 
     def play(self) -> None:
         """Do every stage that is not committed."""
@@ -212,16 +238,16 @@ class Stages:
                 self.learn(stage)
             self.evaluate(stage)
             loaded = stage
-            if self.keep_states != "all" and stage > 0:
-                self.drop_state(stage - 1)
+            if self.keep_states != "all":
+                self.drop_states(stage)
 
     def restore(self, stage: int, event: Event) -> None:
         """Load the state of a stage after checking that it is the one that was saved."""
         path = self.state_path(stage)
         if not path.exists() or sha256_file(path) != event["state_sha256"]:
             raise IntegrityError(
-                f"the state {path} is missing or damaged",
-                f"Delete {self.folder} and give the same command again; stages cannot be redone one by one.",
+                f"the method's state {path} is {'damaged' if path.exists() else 'missing'}",
+                f"The run cannot go on from it. Delete {self.folder} and give the same command again: it starts anew.",
             )
         self.player.load(path)
 
@@ -260,12 +286,11 @@ class Stages:
         )  # fmt: skip
         self.reporter.stage_done(stage, frame, self.protocol)
 
-    def drop_state(self, stage: int) -> None:
-        """Delete a state that no later stage needs."""
-        path = self.state_path(stage)
-        path.unlink(missing_ok=True)
-        if path.parent.exists():
-            path.parent.rmdir()
+    def drop_states(self, end: int) -> None:
+        """Delete the states of the stages before ``end``, which no later stage needs."""
+        for stage in range(end):
+            if self.state_path(stage).parent.exists():
+                shutil.rmtree(self.state_path(stage).parent)
 
     def collect(self) -> pd.DataFrame:
         """All predictions, checked against the journal."""
@@ -274,7 +299,8 @@ class Stages:
             path, event = self.predictions_path(stage), self.journal.last("evaluated", stage=stage)
             if event is None or not path.exists() or sha256_file(path) != event["predictions_sha256"]:
                 raise IntegrityError(
-                    f"{path} is missing or damaged", f"Delete {self.folder} and give the same command again."
+                    f"the predictions {path} are {'damaged' if path.exists() else 'missing'}",
+                    f"Delete {self.folder} and give the same command again: it starts anew.",
                 )
             frames.append(records.read_predictions(path))
         return pd.concat(frames, ignore_index=True)
@@ -286,7 +312,8 @@ class Stages:
         learned = [self.journal.last("learned", stage=s) or {} for s in range(tasks + 1)]
         evaluated = [self.journal.last("evaluated", stage=s) or {} for s in range(tasks + 1)]
         footprints = [Footprint(**event["footprint"]) for event in learned]
-        budget = self.protocol.budget.presentations * tasks
+        budget = self.protocol.budget.presentations
+        over = any(event["counts"].get("task_pictures", 0) > budget for event in learned)
         counted = {
             key: sum(event["counts"].get(key, 0) for event in learned)
             for key in ("task_pictures", "reference_pictures", "synthetic_pictures", "replayed_samples")
@@ -299,7 +326,7 @@ class Stages:
             identity=identity,
             run_hash=identity.run_hash,
             title=loaded.cls.title,
-            track="open-budget" if counted["task_pictures"] > budget else "standard",
+            track="open-budget" if over else "standard",
             deterministic=loaded.cls.deterministic,
             ranked_protocol=self.protocol.ranked,
             provenance=provenance(device),
@@ -319,17 +346,14 @@ class Stages:
                 bytes_between_tasks=max(weight.bytes_between_tasks for weight in footprints),
                 bytes_by_stage=[weight.bytes_between_tasks for weight in footprints],
             ),
-            usage=records.Usage(**counted, task_budget=budget),
+            usage=records.Usage(**counted, task_budget=budget * tasks),
             log=[{"stage": s, **line} for s, event in enumerate(learned) for line in event["log"]],
             predictions_sha256=digest,
             predictions_rows=len(frame),
-            scores=rescore(frame, self.protocol.label_table),
+            scores=cast(records.Scores, rescore(frame, self.protocol.label_table)),
         )
         records.write_record(self.folder, record)
+        self.drop_states({"none": tasks + 1, "last": tasks, "all": 0}[self.keep_states])
         self.journal.append("finished", predictions_sha256=digest)
-        for stage in range(tasks + 1):
-            self.predictions_path(stage).unlink(missing_ok=True)
-        (self.folder / "predictions").rmdir()
-        if self.keep_states == "none":
-            self.drop_state(tasks)
+        drop_stage_predictions(self.folder)
         return record

@@ -19,7 +19,7 @@ from vlcl_bench.tasks import Query, Task
 class Config(BaseModel):
     """Settings of a method; ``--set key=value`` fills them, and unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Method(nn.Module, ABC):
@@ -33,7 +33,7 @@ class Method(nn.Module, ABC):
     title: ClassVar[str]
     deterministic: ClassVar[bool] = False
     mini_settings: ClassVar[Mapping[str, Any]] = {}
-    """Values that replace published strengths on the mini protocols, chosen on ``mini-dev`` (decision 10)."""
+    """Values that replace published strengths on the mini protocols, chosen on ``mini-dev``."""
 
     Config: ClassVar[type[BaseModel]] = Config
     """The class of the method's settings."""
@@ -61,14 +61,17 @@ class Method(nn.Module, ABC):
         """Unit features ``(c, d)`` of a label space.
 
         A candidate's feature is the normalised mean of the unit features of its prompts (Radford et al., 2021,
-        section 3.1.4). Kept until the method changes.
+        section 3.1.4). Kept until the method changes; while it is learning, nothing is kept.
         """
-        if query not in self._texts:
-            features = self.embed_texts([text for prompts in query.prompts for text in prompts])
-            sizes = [len(prompts) for prompts in query.prompts]
-            means = torch.stack([part.mean(dim=0) for part in features.split(sizes)])
-            self._texts[query] = F.normalize(means, dim=-1)
-        return self._texts[query]
+        if query in self._texts and not self.training:
+            return self._texts[query]
+        features = self.embed_texts([text for prompts in query.prompts for text in prompts])
+        sizes = [len(prompts) for prompts in query.prompts]
+        means = torch.stack([part.mean(dim=0) for part in features.split(sizes)])
+        found = F.normalize(means, dim=-1)
+        if not (self.training or torch.is_grad_enabled()):
+            self._texts[query] = found
+        return found
 
     def score(self, images: Tensor, query: Query) -> Tensor:
         """Logits ``(n, c)`` of preprocessed pictures against a label space: scaled cosines by default."""
@@ -97,7 +100,7 @@ class Method(nn.Module, ABC):
 
 
 class FineTuneConfig(Config):
-    """Settings of the common recipe (facts 4.0)."""
+    """Settings of the common recipe (ZSCL's released code, ICCV 2023)."""
 
     label_smoothing: float = 0.2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,12 +77,12 @@ class Context:
         """The protocol's base learning rate for a task."""
         return self.budget.learning_rates.get(task.name, self.budget.learning_rate)
 
-    def log(self, **values: float | int | str) -> None:
-        """Keep a line in the record's log."""
-        self.logged.append(values)
+    def log(self, **values: Any) -> None:
+        """Keep a line in the record's log: finite numbers (also of torch or numpy, with one element) and words."""
+        self.logged.append({key: _plain(key, value) for key, value in values.items()})
 
     def batches(self, task: Task, purpose: str = "train", augment: bool = True) -> Iterator[Batch]:
-        """Endless shuffled batches of a task's training pictures; the last of an epoch may be short (facts 4.0).
+        """Endless shuffled batches of a task's training pictures; the last of an epoch may be short, as in ZSCL's code.
 
         ``purpose`` names the stream, so that two loaders over the same pictures are shuffled apart. Only the
         ``train`` stream counts as presentations against the protocol's budget; others are metered as reference.
@@ -113,7 +114,7 @@ class Context:
         after_step: Callable[[int], None] = lambda step: None,
         learning_rate: float | None = None,
     ) -> None:
-        """The common optimiser loop (facts 4.0) over the protocol's budget of S steps.
+        """The common optimiser loop (ZSCL's released code, ICCV 2023) over the protocol's budget of S steps.
 
         AdamW (betas 0.9 and 0.999, no weight decay), linear warm-up then half a cosine to zero. ``after_step(s)``
         is called after the update of each step s = 0 ... S - 1. The published loop has one more iteration, S, at
@@ -154,8 +155,16 @@ class Context:
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
+def _plain(key: str, value: Any) -> float | int | str:
+    """A logged value as it is stored in JSON."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, str) or (isinstance(value, (int, float)) and math.isfinite(value)):
+        return value
+    raise MethodError(f"ctx.log({key}={value!r}): only finite numbers and strings can be stored in the record")
+
+
 def random_crops(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Random resized crops of uint8 pictures ``(n, s, s, 3)``, bicubic, no flip (facts 1.5)."""
+    """Random resized crops of uint8 pictures ``(n, s, s, 3)``, bicubic, no flip (ZSCL, `clip.py`)."""
     images, side = pixels.permute(0, 3, 1, 2), pixels.shape[1]
     cropped = []
     for image in images:

@@ -12,7 +12,7 @@ Named = Mapping[str, Tensor]
 
 
 def distillation(teacher_logits: Tensor, student_logits: Tensor, temperature: float = 2.0) -> Tensor:
-    """Temperature-scaled distillation, mean over rows of ``(n, c)`` logits (facts 4.0; Hinton et al., 2015).
+    """Temperature-scaled distillation, mean over rows of ``(n, c)`` logits (ZSCL, `helpers.py`; Hinton et al., 2015).
 
     ``T**2 * CE(softmax(teacher / T), student / T)``: cross-entropy and not KL, as in the published code; the
     gradient is the same, the value larger by ``T**2`` times the teacher's entropy.
@@ -22,7 +22,7 @@ def distillation(teacher_logits: Tensor, student_logits: Tensor, temperature: fl
 
 
 def l2_to_anchor(parameters: Mapping[str, nn.Parameter], anchor: Named) -> Tensor:
-    """Sum over all parameters of ``(theta - anchor)**2``: no half, no mean (facts 4.2).
+    """Sum over all parameters of ``(theta - anchor)**2``: no half, no mean (ZSCL, `helpers.py`).
 
     The gradient is ``2 (theta - anchor)``.
     """
@@ -37,6 +37,6 @@ def snapshot(parameters: Iterable[tuple[str, nn.Parameter]]) -> dict[str, Tensor
 
 @torch.no_grad()
 def interpolate_(parameters: Mapping[str, nn.Parameter], anchor: Named, alpha: float) -> None:
-    """In place: ``theta = (1 - alpha) * theta + alpha * anchor`` (decision 22; Wortsman et al., WiSE-FT, 2022)."""
+    """In place: ``theta = (1 - alpha) * theta + alpha * anchor`` (Wortsman et al., WiSE-FT, 2022)."""
     for name, parameter in parameters.items():
         parameter.lerp_(anchor[name], alpha)

@@ -143,11 +143,11 @@ def _import_file(path: Path, digest: str) -> ModuleType:
 
 
 def _line_in(error: BaseException, path: Path) -> str:
-    if isinstance(error, SyntaxError) and error.lineno:
+    if isinstance(error, SyntaxError) and error.lineno and Path(error.filename or "").absolute() == path.absolute():
         return f", line {error.lineno},"
     trace, found = error.__traceback__, ""
     while trace is not None:
-        if Path(trace.tb_frame.f_code.co_filename) == path:
+        if Path(trace.tb_frame.f_code.co_filename).absolute() == path.absolute():
             found = f", line {trace.tb_lineno},"
         trace = trace.tb_next
     return found
@@ -165,12 +165,12 @@ def _only_method(module: ModuleType, class_name: str, where: str) -> type[Method
         if class_name not in classes:
             raise MethodError(f"{where} has no method class {class_name!r}", nearest(class_name, classes))
         return _complete(classes[class_name], where)
-    concrete = [value for value in classes.values() if not inspect.isabstract(value)]
+    concrete = list(dict.fromkeys(value for value in classes.values() if not inspect.isabstract(value)))
     if len(concrete) == 1:
         return _complete(concrete[0], where)
     if concrete:
-        names = ", ".join(sorted(classes))
-        raise MethodError(f"{where} has several method classes: {names}", f"Name one: {where}:{sorted(classes)[0]}")
+        names = sorted(value.__name__ for value in concrete)
+        raise MethodError(f"{where} has several method classes: {', '.join(names)}", f"Name one: {where}:{names[0]}")
     if classes:
         return _complete(next(iter(classes.values())), where)
     raise MethodError(

@@ -1,0 +1,374 @@
+"""Manifests and the store: what is read is what was written, and a wrong byte anywhere is refused."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from fakes import FakeDataSet
+
+from vlcl_bench.data.freeze import freeze
+from vlcl_bench.data.manifest import read_manifest, write_manifest
+from vlcl_bench.data.sources import SPLITS, MiniDataSet, open_dataset
+from vlcl_bench.data.store import Store, default_root
+from vlcl_bench.errors import IntegrityError, UsageError
+from vlcl_bench.world.domains import development_domains, domains
+
+MINI = (*domains(), *development_domains())
+
+
+def silent(done, total):
+    """A report that says nothing."""
+
+
+@pytest.fixture
+def dataset():
+    return FakeDataSet()
+
+
+@pytest.fixture
+def manifest(dataset):
+    return dataset.manifest()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def built(store, dataset, manifest):
+    store.build(dataset, manifest, silent)
+    return store
+
+
+# Manifests
+
+
+def test_a_manifest_is_read_as_it_was_written(manifest, tmp_path):
+    write_manifest(manifest, tmp_path)
+    found = read_manifest("fake", tmp_path)
+    assert (found.dataset, found.class_names) == (manifest.dataset, manifest.class_names)
+    pd.testing.assert_frame_equal(found.rows, manifest.rows)
+
+
+def test_a_manifests_views_are_its_rows(manifest):
+    assert manifest.samples("test") == ["test/0", "test/1", "test/2", "test/3"]
+    assert manifest.labels("test").tolist() == [0, 1, 0, 1]
+    assert manifest.hashes("train") == manifest.rows["sha256"][:6].tolist()
+
+
+def test_labels_are_64_bit_integers(manifest, tmp_path):
+    write_manifest(manifest, tmp_path)
+    assert read_manifest("fake", tmp_path).labels("train").dtype == np.int64
+
+
+def test_a_fingerprint_does_not_depend_on_the_files_bytes(manifest, tmp_path):
+    path = write_manifest(manifest, tmp_path)
+    before = path.read_bytes()
+    pq.write_table(pq.read_table(path), path, compression="gzip", row_group_size=2)
+    assert path.read_bytes() != before
+    assert read_manifest("fake", tmp_path).fingerprint() == manifest.fingerprint()
+
+
+def test_a_fingerprint_does_not_depend_on_the_frames_index_or_column_order(manifest):
+    shuffled = manifest.rows.set_index(manifest.rows.index + 100)[["label", "sha256", "split", "sample"]]
+    assert replace(manifest, rows=shuffled).fingerprint() == manifest.fingerprint()
+
+
+@pytest.mark.parametrize(("column", "value"), [("split", "test"), ("sample", "x"), ("sha256", "0"), ("label", 1)])
+def test_a_fingerprint_changes_with_every_column(manifest, column, value):
+    rows = manifest.rows.copy()
+    rows.loc[0, column] = value
+    assert replace(manifest, rows=rows).fingerprint() != manifest.fingerprint()
+
+
+def test_a_fingerprint_changes_with_the_order_of_rows(manifest):
+    assert replace(manifest, rows=manifest.rows[::-1]).fingerprint() != manifest.fingerprint()
+
+
+def test_a_fingerprint_changes_with_names(manifest):
+    others = [replace(manifest, dataset="other"), replace(manifest, class_names=("left", "rihgt"))]
+    assert manifest.fingerprint() not in {other.fingerprint() for other in others}
+
+
+def test_a_missing_manifest_is_refused(tmp_path):
+    with pytest.raises(IntegrityError, match="no manifest for data set 'fake'"):
+        read_manifest("fake", tmp_path)
+
+
+def damaged_manifests():
+    yield "empty", lambda data: b""
+    yield "text", lambda data: b"not a table"
+    yield "cut short", lambda data: data[: len(data) // 2]
+    yield "without its end", lambda data: data[:-1]
+
+
+@pytest.mark.parametrize("damage", [pytest.param(damage, id=name) for name, damage in damaged_manifests()])
+def test_a_damaged_manifest_is_refused_with_what_to_do(manifest, tmp_path, damage):
+    path = write_manifest(manifest, tmp_path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(IntegrityError, match="is damaged") as caught:
+        read_manifest("fake", tmp_path)
+    assert "Restore it from the repository" in caught.value.hint
+
+
+def test_a_manifest_without_class_names_is_refused(manifest, tmp_path):
+    path = write_manifest(manifest, tmp_path)
+    pq.write_table(pq.read_table(path).replace_schema_metadata({b"dataset": b"fake"}), path)
+    with pytest.raises(IntegrityError, match="class_names"):
+        read_manifest("fake", tmp_path)
+
+
+def test_a_manifest_without_a_column_is_refused(manifest, tmp_path):
+    path = write_manifest(manifest, tmp_path)
+    pq.write_table(pq.read_table(path).drop_columns(["label"]), path)
+    with pytest.raises(IntegrityError, match="label"):
+        read_manifest("fake", tmp_path)
+
+
+def test_freezing_writes_the_manifest_of_what_is_there(dataset, manifest, tmp_path):
+    freeze(dataset, tmp_path)
+    assert read_manifest("fake", tmp_path).fingerprint() == manifest.fingerprint()
+
+
+# The store
+
+
+def test_a_built_data_set_holds_the_data_sets_pictures(built, dataset, manifest):
+    stored = built.open(manifest)
+    for split, found in (("train", stored.train), ("test", stored.test)):
+        np.testing.assert_array_equal(found, np.stack(list(dataset.pictures(split))))
+
+
+def test_stored_pictures_cannot_be_changed(built, manifest):
+    with pytest.raises(ValueError, match="read-only"):
+        built.open(manifest).train[0] = 0
+
+
+def test_the_store_knows_what_it_has(store, dataset, manifest):
+    before = store.has(manifest)
+    store.build(dataset, manifest, silent)
+    assert (before, store.has(manifest)) == (False, True)
+
+
+def test_another_content_under_the_same_name_lives_elsewhere(built, manifest):
+    rows = manifest.rows.copy()
+    rows.loc[0, "sha256"] = "0" * 64
+    assert not built.has(replace(manifest, rows=rows))
+
+
+def test_building_reports_every_picture(store, dataset, manifest):
+    said = []
+    store.build(dataset, manifest, lambda done, total: said.append((done, total)))
+    assert said == [(i, 10) for i in range(1, 11)]
+
+
+def test_building_twice_gives_the_same_bytes(built, dataset, manifest):
+    folder = built.folder(manifest)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    built.build(dataset, manifest, silent)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def refused(store, manifest):
+    with pytest.raises(IntegrityError) as caught:
+        store.open(manifest)
+    return caught.value
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("place", [0, 100, -1])
+def test_one_wrong_byte_is_refused_naming_the_file(built, manifest, split, place):
+    path = built.folder(manifest) / f"{split}.u8"
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    assert f"{path} is damaged" in refused(built, manifest).message
+
+
+@pytest.mark.parametrize("length", [0, 1, -1])
+def test_a_file_cut_short_is_refused_with_both_lengths(built, manifest, length):
+    path = built.folder(manifest) / "test.u8"
+    path.write_bytes(path.read_bytes()[:length])
+    assert f"expected 300 bytes, found {length % 300} bytes" in refused(built, manifest).message
+
+
+def test_a_file_that_is_too_long_is_refused(built, manifest):
+    path = built.folder(manifest) / "test.u8"
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert "found 301 bytes" in refused(built, manifest).message
+
+
+def test_a_missing_file_is_refused(built, manifest):
+    (built.folder(manifest) / "train.u8").unlink()
+    assert "found no file" in refused(built, manifest).message
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "3", "null", "{}", '{"train": {}}', '{"train": {"shape": 3}}', '{"train": {"shape": ["x"]}}'],
+)
+def test_a_broken_index_is_refused_naming_it(built, manifest, text):
+    path = built.folder(manifest) / "index.json"
+    path.write_text(text)
+    assert str(path) in refused(built, manifest).message
+
+
+def test_an_index_of_other_pictures_is_refused(built, manifest):
+    path = built.folder(manifest) / "index.json"
+    index = json.loads(path.read_text())
+    index["train"]["shape"][0] -= 1
+    path.write_text(json.dumps(index))
+    assert "train.u8" in refused(built, manifest).message
+
+
+@pytest.mark.parametrize("name", ["train.u8", "test.u8", "index.json"])
+def test_every_refusal_says_what_to_do(built, manifest, name):
+    (built.folder(manifest) / name).write_bytes(b"damaged")
+    assert refused(built, manifest).hint.startswith(f"Delete {built.folder(manifest)}")
+
+
+def test_after_deleting_a_damaged_folder_it_is_built_again(built, dataset, manifest):
+    for path in built.folder(manifest).iterdir():
+        path.unlink()
+    built.folder(manifest).rmdir()
+    stored = built.build(dataset, manifest, silent)
+    assert hashlib.sha256(stored.test[3].tobytes()).hexdigest() == manifest.hashes("test")[3]
+
+
+def test_a_picture_that_is_not_the_manifests_is_refused_by_name(store, dataset, manifest):
+    rows = manifest.rows.copy()
+    rows.loc[rows["sample"] == "test/2", "sha256"] = "0" * 64
+    with pytest.raises(IntegrityError, match="fake/test: picture 'test/2' is not the one in the manifest") as caught:
+        store.build(dataset, replace(manifest, rows=rows), silent)
+    assert "requirements.lock" in caught.value.hint
+
+
+def test_a_refused_data_set_does_not_count_as_built(store, dataset, manifest):
+    rows = manifest.rows.copy()
+    rows.loc[rows["sample"] == "test/2", "sha256"] = "0" * 64
+    other = replace(manifest, rows=rows)
+    with pytest.raises(IntegrityError):
+        store.build(dataset, other, silent)
+    assert not store.has(other)
+
+
+def test_samples_that_are_not_the_manifests_are_refused(store, manifest):
+    with pytest.raises(IntegrityError, match=r"fake/test: the samples differ .*5 found, 4 expected"):
+        store.build(FakeDataSet(test=5), manifest, silent)
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_data_set_with_more_or_fewer_pictures_than_samples_is_not_stored(
+    store, dataset, manifest, monkeypatch, change
+):
+    other = FakeDataSet(test=4 + change)
+    monkeypatch.setattr(dataset, "pictures", other.pictures)
+    with pytest.raises(ValueError, match="zip"):
+        store.build(dataset, manifest, silent)
+    assert not store.has(manifest)
+
+
+def test_the_stores_place_can_be_chosen(monkeypatch, tmp_path):
+    monkeypatch.setenv("VLCL_STORE", str(tmp_path))
+    assert default_root() == tmp_path
+
+
+def test_the_stores_place_is_else_the_users_cache(monkeypatch, tmp_path):
+    monkeypatch.delenv("VLCL_STORE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_root() == tmp_path / "vlcl-bench" / "store"
+
+
+# Data sets of the mini world
+
+
+@pytest.mark.parametrize("name", MINI)
+def test_labels_follow_the_order_of_the_classes(name):
+    dataset = MiniDataSet(name)
+    for split in SPLITS:
+        labels = [label for _, label in dataset.samples(split)]
+        assert labels == sorted(labels)
+        assert set(labels) == set(range(len(dataset.class_names)))
+
+
+@pytest.mark.parametrize("name", [name for name in MINI if MiniDataSet(name).domain.source.startswith("sketch")])
+def test_a_sketch_is_labelled_with_the_class_that_its_id_names(name):
+    dataset = MiniDataSet(name)
+    for split in SPLITS:
+        for sample, label in dataset.samples(split):
+            assert sample.split("/")[2] == dataset.class_names[label]
+
+
+def test_a_digit_is_labelled_with_the_digit_that_was_written():
+    from sklearn.datasets import load_digits
+
+    written = load_digits().target
+    for split in SPLITS:
+        for sample, label in MiniDataSet("digits").samples(split):
+            assert written[int(sample.split("/")[1].split("@")[0])] == label
+
+
+def test_digit_classes_are_named_from_zero_to_nine():
+    assert [name[0] for name in MiniDataSet("digits").class_names] == list("0123456789")
+
+
+@pytest.mark.parametrize("name", MINI)
+def test_sample_ids_are_unique(name):
+    dataset = MiniDataSet(name)
+    ids = [sample for split in SPLITS for sample, _ in dataset.samples(split)]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("name", MINI)
+def test_every_class_has_as_many_pictures_as_every_other(name):
+    dataset = MiniDataSet(name)
+    for split, expected in (("train", 40), ("test", 25)):
+        counts = np.bincount([label for _, label in dataset.samples(split)])
+        assert counts.tolist() == [expected] * len(dataset.class_names)
+
+
+@pytest.mark.parametrize("name", MINI)
+def test_a_committed_manifest_holds_the_data_sets_samples(name):
+    dataset, manifest = MiniDataSet(name), read_manifest(name)
+    assert manifest.class_names == dataset.class_names
+    for split in SPLITS:
+        assert list(zip(manifest.samples(split), manifest.labels(split), strict=True)) == dataset.samples(split)
+
+
+@pytest.mark.parametrize("name", MINI)
+def test_no_content_hash_occurs_twice_in_a_committed_manifest(name):
+    assert read_manifest(name).rows["sha256"].is_unique
+
+
+def test_pictures_come_in_the_order_of_the_samples():
+    dataset = MiniDataSet("digits")
+    pictures = dataset.pictures("test")
+    found = [hashlib.sha256(next(pictures).tobytes()).hexdigest() for _ in range(3)]
+    assert found == read_manifest("digits").hashes("test")[:3]
+
+
+@pytest.mark.parametrize("name", MINI)
+def test_every_data_set_has_a_card_and_templates_with_a_place_for_the_class(name):
+    dataset = open_dataset("mini", name)
+    assert all(vars(dataset.card).values())
+    assert dataset.templates
+    assert all("{c}" in template for template in dataset.templates)
+
+
+def test_drawings_of_openmoji_carry_their_licence():
+    assert "CC BY-SA 4.0" in MiniDataSet("gestures").card.licence
+
+
+def test_an_unknown_data_set_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match="Did you mean 'plants'"):
+        open_dataset("mini", "plant")
+
+
+def test_an_unknown_source_is_refused():
+    with pytest.raises(UsageError, match="no data source 'hub'"):
+        open_dataset("hub", "plants")

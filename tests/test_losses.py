@@ -1,0 +1,158 @@
+"""Losses and weight arithmetic that methods share, against closed forms and finite differences."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vlcl_bench.methods.losses import distillation, interpolate_, l2_to_anchor, snapshot
+
+
+def logits(seed, *shape):
+    return 3 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def parameters(seed):
+    values = {"a": logits(seed, 3, 2), "b": logits(seed + 1, 4), "scalar": logits(seed + 2, 1)[0]}
+    return {name: torch.nn.Parameter(value) for name, value in values.items()}
+
+
+def central_differences(function, point, step=1e-5):
+    gradient = torch.zeros_like(point)
+    for place in range(point.numel()):
+        shifts = []
+        for sign in (1, -1):
+            moved = point.clone()
+            moved.view(-1)[place] += sign * step
+            shifts.append(function(moved).item())
+        gradient.view(-1)[place] = (shifts[0] - shifts[1]) / (2 * step)
+    return gradient
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 5.0])
+def test_distillation_is_squared_temperature_times_kl_plus_teacher_entropy(temperature):
+    teacher, student = logits(0, 7, 4), logits(1, 7, 4)
+    p, q = (torch.exp(x / temperature) / torch.exp(x / temperature).sum(1, keepdim=True) for x in (teacher, student))
+    kl = (p * (p / q).log()).sum(1).mean()
+    entropy = -(p * p.log()).sum(1).mean()
+    expected = temperature**2 * (kl + entropy)
+    assert float(distillation(teacher, student, temperature)) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_distillation_of_two_classes_has_the_logistic_closed_form():
+    a, b = 1.3, -0.4
+    teacher, student = torch.tensor([[a, 0.0]]), torch.tensor([[b, 0.0]])
+    p, q = 1 / (1 + math.exp(-a / 2)), 1 / (1 + math.exp(-b / 2))
+    expected = 4 * -(p * math.log(q) + (1 - p) * math.log(1 - q))
+    assert float(distillation(teacher, student)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_distillation_is_the_mean_over_rows():
+    teacher, student = logits(2, 5, 3), logits(3, 5, 3)
+    rows = [float(distillation(teacher[i : i + 1], student[i : i + 1])) for i in range(5)]
+    assert float(distillation(teacher, student)) == pytest.approx(sum(rows) / 5, rel=1e-12)
+
+
+def test_distillation_gradient_equals_finite_differences():
+    teacher, student = logits(4, 3, 4), logits(5, 3, 4).requires_grad_()
+    distillation(teacher, student).backward()
+    expected = central_differences(lambda moved: distillation(teacher, moved), student.detach())
+    torch.testing.assert_close(student.grad, expected, atol=1e-8, rtol=1e-6)
+
+
+def test_distillation_gradient_is_that_of_the_kl_divergence():
+    teacher, student = logits(6, 3, 4), logits(7, 3, 4).requires_grad_()
+    kl = F.kl_div((student / 2).log_softmax(1), (teacher / 2).log_softmax(1), log_target=True, reduction="batchmean")
+    (expected,) = torch.autograd.grad(4 * kl, student)
+    (found,) = torch.autograd.grad(distillation(teacher, student, 2.0), student)
+    torch.testing.assert_close(found, expected)
+
+
+def test_distillation_gradient_vanishes_where_student_equals_teacher():
+    student = logits(8, 3, 4).requires_grad_()
+    distillation(student.detach().clone(), student).backward()
+    torch.testing.assert_close(student.grad, torch.zeros_like(student), atol=1e-14, rtol=0)
+
+
+def test_l2_is_the_plain_sum_of_squares_over_all_parameters():
+    theta = {"a": torch.nn.Parameter(torch.tensor([1.0, 2.0])), "b": torch.nn.Parameter(torch.tensor([[3.0]]))}
+    anchor = {"a": torch.tensor([0.0, 4.0]), "b": torch.tensor([[6.0]])}
+    assert l2_to_anchor(theta, anchor).item() == pytest.approx(1 + 4 + 9)
+
+
+def test_l2_gradient_is_twice_the_difference():
+    theta, anchor = parameters(10), snapshot(parameters(20).items())
+    l2_to_anchor(theta, anchor).backward()
+    for name, parameter in theta.items():
+        torch.testing.assert_close(parameter.grad, 2 * (parameter.detach() - anchor[name]))
+
+
+def test_l2_gradient_equals_finite_differences():
+    theta, anchor = parameters(11), snapshot(parameters(21).items())
+    l2_to_anchor(theta, anchor).backward()
+    expected = central_differences(lambda moved: l2_to_anchor(theta | {"a": moved}, anchor), theta["a"].detach())
+    torch.testing.assert_close(theta["a"].grad, expected, atol=1e-8, rtol=1e-6)
+
+
+def test_l2_gradient_is_zero_and_finite_at_the_anchor():
+    theta = parameters(12)
+    l2_to_anchor(theta, snapshot(theta.items())).backward()
+    assert all(torch.equal(parameter.grad, torch.zeros_like(parameter)) for parameter in theta.values())
+
+
+def test_l2_ignores_anchors_of_other_parameters():
+    theta, anchor = parameters(13), snapshot(parameters(23).items())
+    assert torch.equal(l2_to_anchor(theta, anchor), l2_to_anchor(theta, anchor | {"other": torch.ones(3)}))
+
+
+def test_interpolation_with_alpha_zero_keeps_the_weights_bit_for_bit():
+    theta = parameters(30)
+    before = snapshot(theta.items())
+    interpolate_(theta, snapshot(parameters(40).items()), 0.0)
+    assert all(torch.equal(theta[name], before[name]) for name in theta)
+
+
+def test_interpolation_with_alpha_one_is_the_anchor_bit_for_bit():
+    theta, anchor = parameters(31), snapshot(parameters(41).items())
+    interpolate_(theta, anchor, 1.0)
+    assert all(torch.equal(theta[name], anchor[name]) for name in theta)
+
+
+def test_interpolation_with_alpha_a_fifth_keeps_four_fifths_of_the_new_weights():
+    theta = {"a": torch.nn.Parameter(torch.tensor([10.0, -5.0]))}
+    interpolate_(theta, {"a": torch.tensor([0.0, 5.0])}, 0.2)
+    torch.testing.assert_close(theta["a"].detach(), torch.tensor([8.0, -3.0]))
+
+
+def test_interpolation_leaves_the_anchor_alone():
+    theta, anchor = parameters(32), snapshot(parameters(42).items())
+    before = {name: value.clone() for name, value in anchor.items()}
+    interpolate_(theta, anchor, 0.3)
+    assert all(torch.equal(anchor[name], before[name]) for name in anchor)
+
+
+def test_interpolated_weights_still_train():
+    theta = parameters(33)
+    interpolate_(theta, snapshot(parameters(43).items()), 0.3)
+    theta["a"].square().sum().backward()
+    torch.testing.assert_close(theta["a"].grad, 2 * theta["a"].detach())
+
+
+def test_snapshot_is_detached():
+    assert not any(value.requires_grad for value in snapshot(parameters(50).items()).values())
+
+
+def test_snapshot_does_not_follow_later_changes():
+    theta = parameters(51)
+    taken, before = snapshot(theta.items()), theta["b"].tolist()
+    with torch.no_grad():
+        theta["b"].add_(1)
+    assert taken["b"].tolist() == before
+
+
+def test_changing_a_snapshot_does_not_change_the_parameters():
+    theta = parameters(52)
+    before = theta["b"].tolist()
+    snapshot(theta.items())["b"].zero_()
+    assert theta["b"].tolist() == before

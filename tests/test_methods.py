@@ -1,0 +1,442 @@
+"""The method interface and the baselines, on a dual encoder of a few linear layers."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from fakes import AUGMENTATION, FakeBackbone, make_budget, make_context, make_task
+from safetensors.torch import load, save
+
+from vlcl_bench.engine.player import InlinePlayer
+from vlcl_bench.errors import UsageError
+from vlcl_bench.methods.registry import load_method, make_config
+from vlcl_bench.methods.template import write_template
+from vlcl_bench.tasks import task_query
+
+LEARNERS = ("finetune", "l2", "lwf", "wise_ft")
+
+
+def build(name, seed=0, **settings):
+    cls = load_method(str(name)).cls
+    return cls(FakeBackbone(seed), make_config(cls, settings, "full"))
+
+
+def learn(method, *indices, seed=0, **budget):
+    for index in indices:
+        ctx = make_context(method.backbone, seed, make_budget(**budget))
+        method.train()
+        method.learn(make_task(index), ctx)
+        method.forget_cached_texts()
+    return method
+
+
+def weights(method):
+    return {name: value.detach().clone() for name, value in method.backbone.state_dict().items()}
+
+
+def same(one, two):
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def distance(one, two):
+    return sum(float((one[name] - two[name]).square().sum()) for name in one) ** 0.5
+
+
+def pictures(index=1):
+    return FakeBackbone().preprocess(torch.from_numpy(make_task(index).images))
+
+
+def query(index=1):
+    task = make_task(index)
+    return task_query(task.name, task.class_names, task.templates)
+
+
+class PlayedProtocol:
+    """As much of a protocol as a player needs."""
+
+    budget = make_budget()
+    augmentation = AUGMENTATION
+
+
+def played(name):
+    return InlinePlayer(build(name), PlayedProtocol(), 0, torch.device("cpu"))
+
+
+# Scoring
+
+
+@torch.no_grad()
+def test_the_default_score_is_the_scaled_cosine_against_the_normalised_mean_of_normalised_prompts():
+    method, asked = build("zero_shot"), query()
+    found = method.score(pictures(), asked)
+    for column, prompts in enumerate(asked.prompts):
+        texts = [method.backbone.encode_text(method.backbone.tokenize([prompt]))[0] for prompt in prompts]
+        mean = sum(text / text.norm() for text in texts) / len(texts)
+        for row, picture in enumerate(pictures()):
+            image = method.backbone.encode_image(picture[None])[0]
+            cosine = torch.dot(image, mean) / (image.norm() * mean.norm())
+            assert found[row, column].item() == pytest.approx(10 * cosine.item(), abs=1e-4)
+
+
+@torch.no_grad()
+def test_score_all_equals_score_for_each_query():
+    method = build("zero_shot").eval()
+    together = method.score_all(pictures(), [query(1), query(2)])
+    for found, asked in zip(together, [query(1), query(2)], strict=True):
+        torch.testing.assert_close(found, build("zero_shot").eval().score(pictures(), asked))
+
+
+@torch.no_grad()
+def test_score_all_uses_a_score_of_the_methods_own():
+    method = build("zero_shot")
+
+    class Own(type(method)):
+        def score(self, images, query):
+            return super().score(images, query) + 1
+
+    own = Own(FakeBackbone(), method.config)
+    found, expected = own.score_all(pictures(), [query()])[0], method.score(pictures(), query()) + 1
+    torch.testing.assert_close(found, expected)
+
+
+@torch.no_grad()
+def test_texts_are_encoded_once_while_the_method_stays_as_it_is(monkeypatch):
+    method, calls = build("zero_shot").eval(), []
+    encode = method.backbone.encode_text
+    monkeypatch.setattr(method.backbone, "encode_text", lambda tokens: calls.append(1) or encode(tokens))
+    for _ in range(3):
+        method.score(pictures(), query())
+    assert len(calls) == 1
+
+
+def test_a_learning_method_may_train_through_its_query_features_step_after_step():
+    method = build("finetune").train()
+    for _ in range(2):
+        method.embed_query(query()).sum().backward()
+    assert method.backbone.towers.words.weight.grad is not None
+
+
+def test_a_learning_method_may_train_through_a_query_that_was_scored_before():
+    player = played("finetune")
+    player.score(make_task().images, [query()])
+    player.method.train()
+    player.method.embed_query(query()).sum().backward()
+    assert player.method.backbone.towers.words.weight.grad is not None
+
+
+def test_after_learning_scores_come_from_the_new_weights():
+    player = played("finetune")
+    player.score(make_task().images, [query()])
+    player.learn(make_task(), lambda done, total, word: None)
+    fresh = build("finetune")
+    fresh.backbone.load_state_dict(player.method.backbone.state_dict())
+    expected = fresh.eval().score(pictures(), query()).detach().numpy()
+    assert player.score(make_task().images, [query()])[0] == pytest.approx(expected, abs=1e-5)
+
+
+@torch.no_grad()
+def test_after_loading_a_state_scores_come_from_the_loaded_weights():
+    method, other = build("finetune").eval(), build("finetune", seed=9).eval()
+    method.score(pictures(), query())
+    method.load_state_dict(other.state_dict())
+    torch.testing.assert_close(method.score(pictures(), query()), other.score(pictures(), query()))
+
+
+# Zero-shot and fine-tuning
+
+
+def test_zero_shot_changes_nothing():
+    assert same(weights(learn(build("zero_shot"), 1, 2)), weights(build("zero_shot")))
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_learners_change_both_encoders(name):
+    before, after = weights(build(name)), weights(learn(build(name), 1))
+    assert all(not torch.equal(before[key], after[key]) for key in before if "logit_scale" not in key)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_learners_leave_the_logit_scale_alone(name):
+    key = "towers.logit_scale"
+    assert torch.equal(weights(learn(build(name), 1))[key], weights(build(name))[key])
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_learners_get_better_at_their_task(name):
+    def accuracy(method):
+        return (method.eval().score(pictures(), query()).argmax(1).numpy() == make_task().labels).mean()
+
+    assert accuracy(learn(build(name), 1, steps=60)) >= accuracy(build(name)) + 0.2
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_same_seed_gives_the_same_weights(name):
+    assert same(weights(learn(build(name), 1, 2, seed=3)), weights(learn(build(name), 1, 2, seed=3)))
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_another_seed_gives_other_weights(name):
+    assert not same(weights(learn(build(name), 1, seed=3)), weights(learn(build(name), 1, seed=4)))
+
+
+@pytest.mark.parametrize("name", ["zero_shot", *LEARNERS])
+def test_a_second_instance_continues_from_the_state_as_the_first_does(name):
+    first = learn(build(name), 1)
+    second = build(name, seed=9)
+    second.load_state_dict(load(save({key: value.contiguous() for key, value in first.state_dict().items()})))
+    assert same(learn(first, 2).state_dict(), learn(second, 2).state_dict())
+
+
+def test_the_recipes_loss_is_cross_entropy_with_a_fifth_of_the_mass_spread_over_all_classes():
+    method, logits = build("finetune"), torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, 3.0]])
+    batch = next(make_context(method.backbone).batches(make_task()))
+    batch.labels = torch.tensor([0, 1])
+    target = torch.tensor([[13 / 15, 1 / 15, 1 / 15], [1 / 15, 13 / 15, 1 / 15]])
+    expected = -(target * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(method.cross_entropy(batch, logits), expected)
+
+
+def test_the_recipes_logits_are_scaled_cosines_against_the_first_templates_prompts():
+    method, seen = build("finetune"), []
+    task, plain = make_task(), build("finetune")
+
+    class Watching(type(method)):
+        def loss(self, batch, logits, ctx):
+            seen.append((batch, logits))
+            return super().loss(batch, logits, ctx)
+
+    learn(Watching(FakeBackbone(), method.config), 1, steps=1)
+    batch, logits = seen[0]
+    prompts = [f"a photo of a {name}." for name in task.class_names]
+    texts = plain.backbone.encode_text(plain.backbone.tokenize(prompts))
+    images = plain.backbone.encode_image(batch.images)
+    torch.testing.assert_close(logits, 10 * F.cosine_similarity(images[:, None], texts[None], dim=-1))
+
+
+# l2
+
+
+def test_l2_with_weight_zero_is_fine_tuning_bit_for_bit():
+    assert same(weights(learn(build("l2", weight=0.0), 1, 2)), weights(learn(build("finetune"), 1, 2)))
+
+
+def test_l2_with_a_huge_weight_stays_near_the_start():
+    start = weights(build("l2"))
+    free = distance(weights(learn(build("finetune"), 1, steps=40)), start)
+    assert distance(weights(learn(build("l2", weight=1e6), 1, steps=40)), start) < 0.2 * free
+
+
+def test_l2_pulls_to_where_the_task_started_and_not_to_the_first_model():
+    method = learn(build("l2", weight=1e6), 1, steps=40)
+    with torch.no_grad():
+        for parameter in method.backbone.parameters():
+            parameter.add_(0.5)
+    start = weights(method)
+    assert distance(weights(learn(method, 2, steps=40)), start) < 0.3 * distance(weights(build("l2")), start)
+
+
+def test_l2s_loss_is_cross_entropy_plus_the_weighted_squared_distance():
+    method, task = build("l2", weight=3.0), make_task()
+    ctx = make_context(method.backbone)
+    method.start(task, ctx)
+    before = weights(method)
+    with torch.no_grad():
+        method.backbone.towers.words.weight.add_(0.1)
+        method.backbone.towers.logit_scale.add_(1.0)
+    batch = next(ctx.batches(task))
+    logits = torch.zeros(len(batch.labels), 3)
+    squares = float((method.backbone.towers.words.weight - before["towers.words.weight"]).square().sum().detach())
+    assert method.loss(batch, logits, ctx).item() == pytest.approx(torch.tensor(3.0).log().item() + 3 * squares)
+
+
+# WiSE-FT
+
+
+def test_wise_ft_with_alpha_zero_is_fine_tuning_bit_for_bit():
+    assert same(weights(learn(build("wise_ft", alpha=0.0), 1, 2)), weights(learn(build("finetune"), 1, 2)))
+
+
+def test_wise_ft_with_alpha_one_returns_to_the_start():
+    assert same(weights(learn(build("wise_ft", alpha=1.0), 1, 2)), weights(build("wise_ft")))
+
+
+def test_wise_ft_keeps_four_fifths_of_the_fine_tuned_weights_and_a_fifth_of_the_previous():
+    previous = weights(learn(build("wise_ft"), 1))
+    tuned = build("finetune")
+    tuned.backbone.load_state_dict(previous)
+    learn(tuned, 2)
+    found = weights(learn(build("wise_ft"), 1, 2))
+    for name, value in weights(tuned).items():
+        torch.testing.assert_close(found[name], 0.8 * value + 0.2 * previous[name])
+
+
+def test_wise_ft_towards_zero_shot_goes_to_the_first_model_after_every_task():
+    found = weights(learn(build("wise_ft", anchor="zero_shot", alpha=1.0), 1, 2))
+    assert same(found, weights(build("wise_ft")))
+
+
+def test_both_anchors_of_wise_ft_are_the_same_on_the_first_task():
+    one, two = (weights(learn(build("wise_ft", anchor=anchor), 1)) for anchor in ("previous", "zero_shot"))
+    assert same(one, two)
+
+
+def test_wise_fts_zero_shot_anchor_survives_in_the_state():
+    first = learn(build("wise_ft", anchor="zero_shot", alpha=0.4), 1)
+    second = build("wise_ft", seed=9, anchor="zero_shot", alpha=0.4)
+    second.load_state_dict(load(save({key: value.contiguous() for key, value in first.state_dict().items()})))
+    assert same(learn(first, 2).state_dict(), learn(second, 2).state_dict())
+
+
+def test_wise_ft_keeps_no_second_model_between_tasks_unless_its_anchor_is_zero_shot():
+    state = learn(build("wise_ft"), 1).state_dict()
+    assert state.keys() == build("finetune").state_dict().keys()
+
+
+# LwF
+
+
+def test_lwf_without_its_terms_is_fine_tuning_bit_for_bit():
+    method = build("lwf", image_weight=0.0, text_weight=0.0)
+    assert same(weights(learn(method, 1, 2)), weights(learn(build("finetune"), 1, 2)))
+
+
+def test_lwfs_loss_equals_an_independent_computation():
+    method, task = build("lwf", image_weight=2.0, text_weight=3.0, temperature=1.5), make_task()
+    teacher, ctx = copy.deepcopy(method.backbone), make_context(method.backbone)
+    method.start(task, ctx)
+    with torch.no_grad():
+        for parameter in method.backbone.parameters():
+            parameter.mul_(1.3)
+    batch = next(ctx.batches(task))
+    logits = torch.randn(len(batch.labels), 3, generator=torch.Generator().manual_seed(0))
+    found = method.loss(batch, logits, ctx).item()
+
+    reference = next(make_context(teacher).batches(task, purpose="reference", augment=False)).images
+    texts = teacher.encode_text(teacher.tokenize([f"a photo of a {name}." for name in task.class_names]))
+    scale = method.backbone.logit_scale
+    old, new = (
+        scale * F.cosine_similarity(model.encode_image(reference)[:, None], texts[None], dim=-1)
+        for model in (teacher, method.backbone)
+    )
+
+    def soft(teacher_logits, student_logits):
+        p, q = (torch.softmax(x / 1.5, 1) for x in (teacher_logits, student_logits))
+        return 1.5**2 * -(p * q.log()).sum(1).mean()
+
+    expected = method.cross_entropy(batch, logits) + 2 * soft(old, new) + 3 * soft(old.T, new.T)
+    assert found == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_lwfs_terms_train_the_image_encoder_only():
+    method, task = build("lwf"), make_task()
+    ctx = make_context(method.backbone)
+    method.start(task, ctx)
+    batch = next(ctx.batches(task))
+    method.loss(batch, torch.zeros(len(batch.labels), 3), ctx).backward()
+    trained = {name.split(".")[1] for name, p in method.backbone.named_parameters() if p.grad is not None}
+    assert trained == {"visual"}
+
+
+def test_lwf_uses_as_many_reference_pictures_as_task_pictures():
+    method = build("lwf")
+    ctx = make_context(method.backbone)
+    method.learn(make_task(), ctx)
+    assert ctx.meter.reference_pictures == ctx.meter.task_pictures > 0
+
+
+def test_lwf_keeps_no_teacher_between_tasks():
+    assert learn(build("lwf"), 1).state_dict().keys() == build("finetune").state_dict().keys()
+
+
+def test_lwfs_teacher_is_the_model_before_the_task():
+    method = learn(build("lwf"), 1)
+    before = weights(method)
+    method.start(make_task(2), make_context(method.backbone))
+    assert same(dict(method._teacher[0].state_dict()), before)
+
+
+# Methods of a user's own
+
+
+SHORT = '''"""Keep text features near those at the task's start."""
+from vlcl_bench.methods import LossMethod
+from vlcl_bench.methods.base import FineTuneConfig
+
+
+class Anchored(LossMethod):
+    """Fine-tuning plus a pull on the text features."""
+
+    title = "Anchored texts"
+
+    class Config(FineTuneConfig):
+        """How strong the pull is."""
+
+        strength: float = 1.0
+
+    def start(self, task, ctx):
+        """Remember the features."""
+        self._old = self.embed_texts(task.prompts).detach()
+
+    def loss(self, batch, logits, ctx):
+        """The recipe's loss plus the pull."""
+        pull = (batch.text_features - self._old).square().sum()
+        return self.cross_entropy(batch, logits) + self.config.strength * pull
+'''
+
+
+@pytest.fixture
+def short(tmp_path):
+    path = tmp_path / "anchored.py"
+    path.write_text(SHORT)
+    return path
+
+
+def test_a_loss_only_method_fits_in_25_lines():
+    assert len(SHORT.splitlines()) <= 25
+
+
+def test_a_loss_only_method_learns(short):
+    assert not same(weights(learn(build(short), 1, 2)), weights(build(short)))
+
+
+def test_a_loss_only_methods_term_works(short):
+    def moved(strength):
+        method = learn(build(short, strength=strength), 1, steps=40)
+        prompts = make_task().prompts
+        return float((method.embed_texts(prompts) - build(short).embed_texts(prompts)).norm().detach())
+
+    assert moved(100.0) < 0.5 * moved(0.0)
+
+
+def test_the_template_runs_as_written(tmp_path):
+    path = write_template(tmp_path / "my_method.py")
+    assert not same(weights(learn(build(path), 1, 2)), weights(build(path)))
+
+
+def test_the_templates_setting_works(tmp_path):
+    path = write_template(tmp_path / "my_method.py")
+    assert same(weights(learn(build(path, strength=0.0), 1)), weights(learn(build("finetune"), 1)))
+
+
+def test_the_template_names_class_and_title_after_the_file(tmp_path):
+    cls = load_method(str(write_template(tmp_path / "slow-and_steady.py"))).cls
+    assert (cls.__name__, cls.title) == ("SlowAndSteady", "slow and steady")
+
+
+def test_the_template_is_valid_for_a_file_name_that_is_no_identifier(tmp_path):
+    path = write_template(tmp_path / "3rd.py")
+    assert load_method(str(path)).cls.__name__ == "MyMethod"
+
+
+def test_the_template_does_not_overwrite(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("# precious")
+    with pytest.raises(UsageError, match="exists already"):
+        write_template(path)
+    assert path.read_text() == "# precious"
+
+
+def test_the_template_is_written_to_python_files_only(tmp_path):
+    with pytest.raises(UsageError, match="not a Python file"):
+        write_template(tmp_path / "mine.txt")

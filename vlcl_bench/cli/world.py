@@ -1,0 +1,65 @@
+"""``vlcl world``: the mini world and its CLIP, for those who maintain or inspect them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="The mini world and its CLIP: inspect, freeze, pretrain.", no_args_is_help=True)
+
+
+@app.command()
+def sheet(
+    out: Annotated[Path, typer.Argument(help="PNG to write.")],
+    per_split: Annotated[int, typer.Option(help="Pictures of each class and split.")] = 5,
+    development: Annotated[bool, typer.Option("--development", help="Show mini-dev's data sets instead.")] = False,
+) -> None:
+    """Draw a contact sheet: a row for each class, training pictures left, test pictures right."""
+    from vlcl_bench.world.contact_sheet import contact_sheet
+
+    typer.echo(f"wrote {contact_sheet(out, per_split, development)}")
+
+
+@app.command()
+def freeze() -> None:
+    """Rewrite the committed manifests: only when the world is changed on purpose, with a new protocol version."""
+    from vlcl_bench.data.freeze import freeze as freeze_dataset
+    from vlcl_bench.data.sources import open_dataset
+    from vlcl_bench.world.domains import development_domains, domains
+
+    for name in (*domains(), *development_domains()):
+        manifest = freeze_dataset(open_dataset("mini", name))
+        typer.echo(f"{name}: {len(manifest.rows)} pictures, {manifest.fingerprint()[:12]}")
+
+
+@app.command()
+def pretrain(
+    out: Annotated[Path, typer.Argument(help="Checkpoint to write (safetensors).")],
+    work: Annotated[Path, typer.Option(help="Folder for the rendered corpus and the state to continue from.")],
+    steps: Annotated[int, typer.Option(help="Steps of 256 pictures.")] = 3000,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Pretrain the mini CLIP on the mini world's corpus; the same command after a kill continues."""
+    from rich.progress import Progress
+
+    from vlcl_bench.backbones.pretrain import PretrainSettings
+    from vlcl_bench.backbones.pretrain import pretrain as train
+    from vlcl_bench.engine.provenance import choose_device
+
+    with Progress() as progress:
+        card = train(out, work, PretrainSettings(steps=steps), progress, str(choose_device(device)))
+    typer.echo(card)
+
+
+@app.command()
+def check(
+    jointly: Annotated[bool, typer.Option("--jointly", help="Also fine-tune one model on all tasks mixed.")] = False,
+) -> None:
+    """Say how much room the mini CLIP leaves: zero-shot accuracy by task, chance, and jointly trained accuracy."""
+    from rich.console import Console
+
+    from vlcl_bench.world.room import print_room
+
+    print_room(Console(), jointly)
