@@ -1,5 +1,7 @@
 """The l2 baseline: fine-tuning pulled back to where the task started (ZSCL, `wc.sh`)."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from vlcl_bench.methods import Batch, Context, LossMethod, Task
@@ -8,9 +10,14 @@ from vlcl_bench.methods.losses import l2_to_anchor, snapshot
 
 
 class L2(LossMethod):
-    """Cross-entropy plus ``weight`` times the squared distance to the model at the task's start."""
+    """Cross-entropy plus ``weight`` times the squared distance to the model at the task's start.
+
+    1 is the published weight. The mini value was chosen on ``mini-dev`` among 0.1, 1 and 10 for the best Transfer,
+    which is what the pull is for (Transfer 40.2, 44.4, 54.6; Avg 63.2, 56.6, 61.6; fine-tuning 38.5 and 59.3).
+    """
 
     title = "l2 baseline"
+    mini_settings: ClassVar = {"weight": 10.0}
 
     class Config(FineTuneConfig):
         """``weight`` 1 is the published value."""

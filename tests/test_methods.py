@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from fakes import AUGMENTATION, FakeBackbone, make_budget, make_context, make_task
 from safetensors.torch import load, save
 
-from vlcl_bench.engine.player import InlinePlayer
+from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
 from vlcl_bench.errors import UsageError
 from vlcl_bench.methods.registry import load_method, make_config
 from vlcl_bench.methods.template import write_template
@@ -60,7 +60,8 @@ class PlayedProtocol:
 
 
 def played(name):
-    return InlinePlayer(build(name), PlayedProtocol(), 0, torch.device("cpu"))
+    method = build(name)
+    return InlinePlayer(method, PlayedProtocol(), 0, torch.device("cpu"), backbone_sizes(method.backbone))
 
 
 # Scoring

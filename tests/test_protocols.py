@@ -144,9 +144,9 @@ def test_a_path_that_does_not_exist_is_refused(tmp_path):
         ("version = 1", "version = 1\ncolour = 3", "colour"),
         ("version = 1", 'version = "first"', "version"),
         ("version = 1", "", "version"),
-        ("steps = 60", "steps = 0", "budget.steps"),
-        ("steps = 60", "steps = 60.5", "budget.steps"),
-        ("warmup = 6", "warmup = 6\nwarm_up = 6", "budget.warm_up"),
+        ("steps = 80", "steps = 0", "budget.steps"),
+        ("steps = 80", "steps = 80.5", "budget.steps"),
+        ("warmup = 8", "warmup = 8\nwarm_up = 8", "budget.warm_up"),
         ("scale = [0.9, 1.0]", "scale = [0.9]", "augmentation.scale"),
         ('scale = "mini"', 'scale = "small"', "scale"),
         ("version = 1", "version = 1 # \udcff", "utf-8"),
@@ -173,7 +173,7 @@ def test_an_unknown_task_is_refused_with_the_nearest(base):
 
 
 def test_a_budgets_presentations_are_steps_times_batch(base):
-    assert changed(base, budget__steps=7, budget__batch_size=11).budget.presentations == 77
+    assert changed(base, budget__steps=70, budget__batch_size=11).budget.presentations == 770
 
 
 # Labels

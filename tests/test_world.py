@@ -22,10 +22,6 @@ DOMAINS = {**domains(), **development_domains()}
 ORDER_1 = "Aircraft Caltech101 CIFAR100 DTD EuroSAT Flowers Food MNIST OxfordPet StanfordCars SUN397"
 ORDER_2 = "StanfordCars Food MNIST OxfordPet Flowers SUN397 Aircraft Caltech101 DTD EuroSAT CIFAR100"
 
-TWINS = pytest.mark.xfail(
-    strict=True, reason="OpenMoji draws person and man alike in several professions; the split counts them as two"
-)
-
 
 def some_pictures(name):
     """First, middle and last picture of each split of a domain, with their places."""
@@ -141,13 +137,12 @@ def content(drawing):
     return drawing_svg(drawing)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=TWINS if name == "professions" else ()) for name in DOMAINS])
+@pytest.mark.parametrize("name", DOMAINS)
 def test_no_test_drawing_is_a_training_drawing_under_another_id(name):
     trained = {content(drawing) for drawing in drawings(DOMAINS[name], "train")}
     assert not [drawing for drawing in drawings(DOMAINS[name], "test") if content(drawing) in trained]
 
 
-@TWINS
 def test_no_test_drawing_of_openmoji_is_in_the_corpus_under_another_id(pretraining):
     seen = {content(picture.drawing) for picture in pretraining if picture.drawing.startswith("openmoji/")}
     held = set().union(*(drawings(domain, "test") for domain in DOMAINS.values()))

@@ -32,7 +32,7 @@ MAX_LOGIT_SCALE = math.log(100.0)
 class PretrainSettings:
     """Hyper-parameters of the pretraining; the defaults made the committed checkpoint."""
 
-    steps: int = 5000
+    steps: int = 3000
     batch_size: int = 256
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
@@ -135,7 +135,7 @@ def pretrain(out: Path, work: Path, settings: PretrainSettings, progress: Progre
         rng = np.random.default_rng([settings.seed, step])
         rows = rng.choice(len(weights), settings.batch_size, p=weights)
         tokens = np.stack([data.tokens[row][rng.integers(len(data.tokens[row]))] for row in rows])
-        tokens = tokens[:, : int((tokens != 0).sum(1).max())]
+        tokens = tokens[:, : int(tokens.nonzero()[1].max()) + 1]
         images = augment(torch.from_numpy(data.pixels[rows]), torch.Generator().manual_seed(step)).to(device)
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * schedule(step, settings)

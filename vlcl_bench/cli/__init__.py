@@ -8,7 +8,6 @@ import sys
 EXIT_CODES = """Exit codes: 0 done; 2 wrong command, name, setting or input file; 3 a damaged file of ours;
 4 the method failed; 5 the machine refused (disk, permission, device); 130 interrupted; 1 a bug of ours."""
 
-
 INTERRUPTED = 130
 
 
@@ -27,9 +26,9 @@ def main() -> None:
             print("\ninterrupted; give the same command again: a run continues where it was", file=sys.stderr)
         raise
     except BrokenPipeError:
-        # The reader of our output has gone (`vlcl show … | head`): nothing is wrong.
+        # The reader of our output has gone. `vlcl show … | head` is done; a run was cut short and can be continued.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        sys.exit(INTERRUPTED if sys.argv[1:2] == ["run"] else 0)
 
 
 def report(error: Exception) -> None:

@@ -46,7 +46,10 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random in the run.")] = 0,
     backbone: Annotated[
-        str | None, typer.Option(help="<model>/<weights> instead of the protocol's, e.g. ViT-B-32/openai.")
+        str | None,
+        typer.Option(
+            help="<model>/<weights> instead of the protocol's: an open_clip model, and a tag or checkpoint file."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of this run, instead of runs/<hash>.")] = None,

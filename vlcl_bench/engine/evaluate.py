@@ -15,7 +15,7 @@ from vlcl_bench.tasks import Query, plain_query, task_query, union_query
 
 TOP = 5
 LOGIT_STEP = 1 / 256
-"""Stored logits are rounded to this step (4e-5 of a cosine at scale 100), which halves the size of a record."""
+"""Stored logits are rounded to this step (4e-5 of a cosine at scale 100), which takes a third off a record."""
 
 
 def label_spaces(protocol: Protocol) -> tuple[tuple[Query, ...], Query, Query]:

@@ -7,7 +7,7 @@ no test label is among it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -72,15 +72,21 @@ class Player(ABC):
 
 
 class InlinePlayer(Player):
-    """A method in the harness's own process."""
+    """A method in the harness's own process.
 
-    def __init__(self, method: Method, protocol: Protocol, seed: int, device: torch.device) -> None:
+    ``pristine`` are the sizes of the backbone's tensors before the method was made, so that what a method builds
+    into the backbone counts as added.
+    """
+
+    def __init__(
+        self, method: Method, protocol: Protocol, seed: int, device: torch.device, pristine: Mapping[str, int]
+    ) -> None:
         self.method = method.to(device)
         self.protocol = protocol
         self.seed = seed
         self.device = device
         self._trained: set[str] = set()
-        self._pristine = backbone_sizes(method.backbone)
+        self._pristine = pristine
 
     def learn(self, task: Task, progress: Progress) -> LearnReport:
         """See :meth:`Player.learn`."""

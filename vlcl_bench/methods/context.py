@@ -25,7 +25,7 @@ Progress = Callable[[int, int, str], None]
 class Batch:
     """A training batch: preprocessed ``images`` ``(n, 3, s, s)``, ``labels`` ``(n,)``, ``indices`` into the task.
 
-    ``plain_images`` are the same pictures under the test transform. Features are filled in by the recipe.
+    Features are filled in by the recipe.
     """
 
     images: Tensor

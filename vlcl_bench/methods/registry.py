@@ -82,15 +82,15 @@ def load_method(spec: str) -> LoadedMethod:
     """
     location, _, class_name = spec.partition(":")
     path = Path(location)
+    baseline = baselines_folder() / f"{location}.py"
+    if location.isidentifier() and baseline.exists():  # first: a folder of that name must not hide it
+        return _from_file(baseline, class_name, location)
     if path.is_dir():
         return _from_file(_submission_file(path), class_name, path.resolve().name)
     if location.endswith(".py"):
         if not path.exists():
             raise UsageError(f"no method file {location!r}", "Write a start with: vlcl methods new " + location)
         return _from_file(path, class_name, path.stem)
-    baseline = baselines_folder() / f"{location}.py"
-    if location.isidentifier() and baseline.exists():
-        return _from_file(baseline, class_name, location)
     for point in entry_points(group=ENTRY_POINTS):
         if point.name == location:
             return _from_entry_point(point)
@@ -107,7 +107,7 @@ def _submission_file(folder: Path) -> Path:
             target = tomllib.loads(settings.read_text(encoding="utf-8")).get("method")
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{settings} is not valid TOML: {error}") from error
-        if target and (folder / target).exists():
+        if isinstance(target, str) and (folder / target).is_file():
             return (folder / target).resolve()
     raise UsageError(f"{folder} holds no method", "A submission has a method.py, or a submission.toml that names one.")
 
@@ -218,6 +218,13 @@ def make_config(cls: type[Method], settings: Mapping[str, Any], scale: str) -> A
     """The method's configuration: its defaults, its values for the protocol's scale, then the user's settings."""
     from pydantic import ValidationError
 
+    from vlcl_bench.methods.base import Config
+
+    if not issubclass(cls.Config, Config):
+        raise MethodError(
+            f"the settings class of {cls.title} does not derive from vlcl_bench.methods.base.Config",
+            "Without it a misspelt --set would pass unseen.",
+        )
     merged = {**(cls.mini_settings if scale == "mini" else {}), **settings}
     try:
         return cls.Config.model_validate(merged)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vlcl_bench.data.manifest import Manifest, read_manifest
 from vlcl_bench.data.sources import DataSet, open_dataset
@@ -67,6 +67,13 @@ class Protocol(_Frozen):
     ranked: bool = True
     budget: Budget
     augmentation: Augmentation
+
+    @model_validator(mode="after")
+    def _rates_have_tasks(self) -> Self:
+        unknown = sorted(set(self.budget.learning_rates) - set(self.tasks))
+        if unknown:
+            raise ValueError(f"learning_rates names tasks that the stream does not have: {', '.join(unknown)}")
+        return self
 
     @cached_property
     def datasets(self) -> tuple[DataSet, ...]:

@@ -18,7 +18,7 @@ from rich.table import Table
 from vlcl_bench.backbones import load_backbone
 from vlcl_bench.data.store import Store
 from vlcl_bench.engine.evaluate import evaluate
-from vlcl_bench.engine.player import InlinePlayer
+from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
 from vlcl_bench.engine.reporter import RichReporter, stage_accuracies
 from vlcl_bench.engine.run import open_store
 from vlcl_bench.methods.base import LossMethod
@@ -33,8 +33,9 @@ def print_room(console: Console, jointly: bool, name: str = "mini-mtil-1") -> No
     protocol = load_protocol(name)
     stored = open_store(protocol, Store(), RichReporter(console))
     loaded = load_method("finetune")
-    method = loaded.cls(load_backbone(protocol.backbone), loaded.cls.Config())
-    player = InlinePlayer(method, protocol, 0, torch.device("cpu"))
+    backbone = load_backbone(protocol.backbone)
+    method = loaded.cls(backbone, loaded.cls.Config())
+    player = InlinePlayer(method, protocol, 0, torch.device("cpu"), backbone_sizes(backbone))
     silent = lambda done, total, word: None  # noqa: E731
     before = stage_accuracies(evaluate(player, protocol, stored, 0, silent), protocol.label_table)
     after: dict[str, float] = {}
