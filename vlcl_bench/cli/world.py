@@ -23,6 +23,25 @@ def sheet(
 
 
 @app.command()
+def cards(
+    development: Annotated[bool, typer.Option("--development", help="mini-dev's data sets instead.")] = False,
+) -> None:
+    """Show the data cards: what each data set is, whose drawings it uses, and under which licence."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from vlcl_bench.data.sources import open_dataset
+    from vlcl_bench.world.domains import development_domains, domains
+
+    table = Table("data set", "what it is", "classes", "licence", "source")
+    for name in development_domains() if development else domains():
+        dataset = open_dataset("mini", name)
+        card = dataset.card
+        table.add_row(name, card.description, ", ".join(dataset.class_names), card.licence, card.source)
+    Console().print(table)
+
+
+@app.command()
 def freeze() -> None:
     """Rewrite the committed manifests: only when the world is changed on purpose, with a new protocol version."""
     from vlcl_bench.data.freeze import freeze as freeze_dataset
