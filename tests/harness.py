@@ -193,6 +193,8 @@ class Child:
 
 def _work(world: World, output: Path, line: list[str], folder: str, sabotage: Sabotage | None) -> None:
     """In the child: its own output files, the session's protocols and pictures, then the command."""
+    # A shell that starts the tests in the background makes them ignore SIGINT; a user's terminal does not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from vlcl_bench import protocols
     from vlcl_bench.cli import main
 

@@ -233,3 +233,21 @@ def test_augmentation_shifts_by_at_most_four_pixels():
     places = augment(images, torch.Generator().manual_seed(0)).float().sum(-1).flatten(1).argmax(1)
     rows, columns = places // 48, places % 48
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (16, 24, 16, 24)
+
+
+def test_a_checkpoint_file_is_known_by_its_name_and_not_by_its_path(tmp_path):
+    import shutil
+
+    from vlcl_bench.backbones import MINI_CHECKPOINT, load_backbone
+
+    path = tmp_path / "mine.safetensors"
+    shutil.copyfile(MINI_CHECKPOINT, path)
+    assert load_backbone(f"vlcl-mini/{path}").name == "vlcl-mini/mine.safetensors"
+
+
+def test_weights_that_nobody_knows_are_refused_with_the_nearest_name():
+    from vlcl_bench.backbones import load_backbone
+    from vlcl_bench.errors import UsageError
+
+    with pytest.raises(UsageError, match=r"neither a checkpoint file(.|\n)*openai"):
+        load_backbone("ViT-B-32/opanai")

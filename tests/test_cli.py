@@ -23,6 +23,7 @@ RUN = ("run", "--protocol", "tiny", "--method", "finetune")
 COMMANDS = [
     [], ["run"], ["protocols"], ["methods"], ["methods", "new"], ["show"], ["score"], ["leaderboard"],
     ["leaderboard", "build"], ["world"], ["world", "sheet"], ["world", "freeze"], ["world", "pretrain"],
+    ["world", "cards"],
     ["world", "check"],
 ]  # fmt: skip
 HEADLINES = {"transfer", "avg", "last", "bwt", "fwt"}
@@ -459,3 +460,8 @@ def test_a_protocol_can_be_given_as_a_file(world: World, unbroken: Path, tmp_pat
     ended = vlcl("run", "--protocol", path, "--method", method, "--json")
     assert ended.code == 0
     assert ended.json["protocol"] == "tiny"
+
+
+def test_the_committed_board_cannot_be_overwritten_with_other_runs(tmp_path: Path) -> None:
+    refused = vlcl("leaderboard", "build", "--runs", tmp_path)
+    assert (refused.code, "--out" in refused.err) == (2, True)

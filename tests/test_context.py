@@ -317,3 +317,9 @@ def test_crop_boxes_reach_all_edges():
 
 def test_a_crop_box_that_never_fits_is_the_whole_picture():
     assert boxes(Augmentation(scale=(1.0, 1.0), ratio=(2.0, 2.0)), count=1) == [(0, 0, 48, 48)]
+
+
+def test_a_reference_stream_has_the_budgets_reference_batch(backbone):
+    ctx = make_context(backbone, budget=make_budget(batch_size=8, reference_batch=3))
+    sizes = [len(next(ctx.batches(make_task(), purpose=purpose)).labels) for purpose in ("train", "reference")]
+    assert sizes == [8, 3]

@@ -117,5 +117,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise IntegrityError(f"{path} is missing") from error
+    except OSError as error:
+        raise IntegrityError(f"{path} cannot be read: {error.strerror}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise IntegrityError(f"{path} is not valid JSON: {error}") from error

@@ -31,13 +31,24 @@ def load_backbone(name: str) -> Backbone:
         raise UsageError(f"unknown backbone {name!r}", nearest(model, open_clip.list_models()))
     if name == MINI:
         weights = str(MINI_CHECKPOINT)
+    tags = open_clip.list_pretrained_tags_by_model(model)
     if not weights:
-        tags = open_clip.list_pretrained_tags_by_model(model)
         raise UsageError(f"backbone {name!r} names no weights", f"Write {model}/<weights>; known: {', '.join(tags)}")
+    is_file = Path(weights).is_file()
+    if not is_file and weights not in tags:
+        raise UsageError(
+            f"backbone {name!r}: {weights!r} is neither a checkpoint file nor weights that open_clip knows",
+            nearest(weights, tags),
+        )
+    # The name goes into records, where a user's path has no place; the content is hashed there anyway.
+    known_as = f"{model}/{Path(weights).name}" if is_file and name != MINI else name
     try:
-        return clip.create(name, model, weights)
+        return clip.create(known_as, model, weights)
     except Exception as error:
-        raise IntegrityError(f"the weights of backbone {name!r} do not load: {error}") from error
+        raise IntegrityError(
+            f"the weights of backbone {name!r} do not load: {error}",
+            "Is it a checkpoint of this model, and whole? Tags of open_clip are downloaded and need its hub.",
+        ) from error
 
 
 def weights_sha256(backbone: Backbone) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from vlcl_bench.backbones.clip import MINI_MODEL, OpenClipBackbone, create
-from vlcl_bench.fileio import write_atomic
+from vlcl_bench.fileio import canonical_json, sha256_text, write_atomic
 from vlcl_bench.world import corpus as world_corpus
 from vlcl_bench.world.pictures import render
 from vlcl_bench.world.renditions import SIZE
@@ -114,6 +114,7 @@ def pretrain(out: Path, work: Path, settings: PretrainSettings, progress: Progre
 
     Returns what goes on the model's card: pictures, concepts, steps, seconds, last loss.
     """
+    work = work / work_key(settings)
     torch.manual_seed(settings.seed)
     backbone = create("vlcl-mini/scratch", MINI_MODEL, None).to(device)
     data = prepare(backbone, work / "corpus.npy", progress)
@@ -156,6 +157,7 @@ def pretrain(out: Path, work: Path, settings: PretrainSettings, progress: Progre
             write_weights(out, backbone, data)
             scale = model.logit_scale.exp().item()
             progress.console.print(f"step {step + 1}: loss {loss.item():.3f}, scale {scale:.1f}, {seconds:.0f} s")
+    write_weights(out, backbone, data)
     return {
         "pictures": len(data.concepts), "concepts": int(data.concepts.max()) + 1, "steps": settings.steps,
         "seconds": elapsed + time.monotonic() - started, "loss": loss.item(),
@@ -173,6 +175,13 @@ def sampling_weights(data: Corpus, family_share: float) -> np.ndarray:
     """Draw families (tasks' kinds) with ``family_share``, all other emoji with the rest."""
     inside = data.is_family
     return np.where(inside, family_share / inside.sum(), (1 - family_share) / (~inside).sum())
+
+
+def work_key(settings: PretrainSettings) -> str:
+    """A folder's name for these settings and this corpus, so that nothing of another one is continued."""
+    pictures = [example.picture.id for example in world_corpus.corpus()]
+    styles = {name: asdict(style) for name, style in world_corpus.STYLES.items()}
+    return sha256_text(canonical_json([asdict(settings), styles, pictures]))[:12]
 
 
 def save_state(work: Path, step: int, seconds: float, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:

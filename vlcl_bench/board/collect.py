@@ -18,8 +18,13 @@ def build_from_runs(runs: Path, out: Path, include_unverifiable: bool = False) -
     """Build the board in ``out`` from every finished run below ``runs``."""
     if not runs.is_dir():
         raise UsageError(f"there is no folder {runs}", "Give one with --runs, or run a method first.")
-    folders = sorted(path.parent for path in runs.rglob(RECORD_NAME))
-    summaries = [summarise(folder, runs) for folder in folders]
+    summaries, seen = [], set()
+    for folder in sorted(path.parent for path in runs.rglob(RECORD_NAME)):
+        record = read_record(folder)
+        same = (record.run_hash, record.predictions_sha256)
+        if same not in seen:  # the same run twice, with the same answers, is one run
+            seen.add(same)
+            summaries.append(summarise(folder, runs))
     written = build_board(summaries, out, include_unverifiable=include_unverifiable)
     return {"runs": len(summaries), "files": [str(path) for path in written]}
 

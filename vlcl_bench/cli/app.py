@@ -76,7 +76,7 @@ def run(
     if traceback:
         os.environ["VLCL_TRACEBACK"] = "1"
     if keep_states not in ("none", "last", "all"):
-        raise UsageError(f"--keep-states {keep_states!r} is not one of none, last, all")
+        raise UsageError(f"--keep-states {keep_states!r} is not one of none, last, all", "Leave it out for last.")
     request = Request(
         protocol=protocol, method=method, settings=parse_settings(settings or []), seed=seed, backbone=backbone,
         device=device, out=out, store=store, keep_states=keep_states,  # type: ignore[arg-type]
@@ -203,7 +203,13 @@ def leaderboard_build(
 ) -> None:
     """Build the board: every record is scored again from its predictions; the same records give the same bytes."""
     from vlcl_bench.board.collect import build_from_runs
+    from vlcl_bench.errors import UsageError
 
+    if runs is not None and out is None and not local:
+        raise UsageError(
+            "--runs alone would write leaderboard/, which is made from submissions/ only",
+            "Add --out FOLDER, or use --local.",
+        )
     folder = out or (Path("runs/board") if local else Path("leaderboard"))
     result = build_from_runs(runs or Path("runs" if local else "submissions"), folder, include_unverifiable)
     if as_json:

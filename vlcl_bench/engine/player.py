@@ -96,8 +96,10 @@ class InlinePlayer(Player):
         )  # fmt: skip
         seed_everything(int(ctx.generator("learn", task.index).initial_seed()))
         self.method.train()
+        self.method.is_learning = True
         with guarded(f"learning task {task.index}, {task.name!r}"):
             self.method.learn(task, ctx)
+        self.method.is_learning = False
         self.method.forget_cached_texts()
         self._trained |= ctx.meter.trained
         counts = {

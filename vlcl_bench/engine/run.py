@@ -80,7 +80,7 @@ def run(request: Request, reporter: Reporter) -> Outcome:
     identity = Identity(
         protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
         method=loaded.name, method_source_sha256=loaded.source_sha256, config=config.model_dump(mode="json"),
-        backbone=name, backbone_sha256=weights_sha256(backbone), seed=request.seed,
+        backbone=backbone.name, backbone_sha256=weights_sha256(backbone), seed=request.seed,
     )  # fmt: skip
     folder = request.out or request.runs / identity.run_hash
     with locked(folder, identity) as journal:
@@ -328,7 +328,8 @@ class Stages:
         evaluated = [self.journal.last("evaluated", stage=s) or {} for s in range(tasks + 1)]
         footprints = [Footprint(**event["footprint"]) for event in learned]
         budget = self.protocol.budget.presentations
-        over = any(event["counts"].get("task_pictures", 0) > budget for event in learned)
+        allowed = {"task_pictures": budget, "reference_pictures": self.protocol.budget.reference_presentations}
+        over = any(event["counts"].get(key, 0) > most for event in learned for key, most in allowed.items())
         counted = {
             key: sum(event["counts"].get(key, 0) for event in learned)
             for key in ("task_pictures", "reference_pictures", "synthetic_pictures", "replayed_samples")

@@ -43,6 +43,7 @@ class Method(nn.Module, ABC):
         self.backbone = backbone
         self.config = config
         self._texts: dict[Query, Tensor] = {}
+        self.is_learning = False  # set by the harness around ``learn``: nothing is cached meanwhile
 
     @abstractmethod
     def learn(self, task: Task, ctx: Context) -> None:
@@ -63,13 +64,14 @@ class Method(nn.Module, ABC):
         A candidate's feature is the normalised mean of the unit features of its prompts (Radford et al., 2021,
         section 3.1.4). Kept until the method changes; while it is learning, nothing is kept.
         """
-        if query in self._texts and not self.training:
+        busy = self.training or self.is_learning
+        if query in self._texts and not busy:
             return self._texts[query]
         features = self.embed_texts([text for prompts in query.prompts for text in prompts])
         sizes = [len(prompts) for prompts in query.prompts]
         means = torch.stack([part.mean(dim=0) for part in features.split(sizes)])
         found = F.normalize(means, dim=-1)
-        if not (self.training or torch.is_grad_enabled()):
+        if not (busy or torch.is_grad_enabled()):
             self._texts[query] = found
         return found
 

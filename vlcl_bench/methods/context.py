@@ -85,10 +85,11 @@ class Context:
         """Endless shuffled batches of a task's training pictures; the last of an epoch may be short, as in ZSCL's code.
 
         ``purpose`` names the stream, so that two loaders over the same pictures are shuffled apart. Only the
-        ``train`` stream counts as presentations against the protocol's budget; others are metered as reference.
+        ``train`` stream counts as presentations against the protocol's budget; others have the budget's reference
+        batch and are metered as reference. More of either than the budget allows makes the run ``open-budget``.
         """
         generator = self.generator("batches", task.index, purpose)
-        size = self.budget.batch_size
+        size = self.budget.batch_size if purpose == "train" else self.budget.reference_batch
         while True:
             order = torch.randperm(len(task.labels), generator=generator).numpy()
             for start in range(0, len(order), size):

@@ -105,15 +105,18 @@ def _submission_file(folder: Path) -> Path:
     if settings.exists():
         try:
             target = tomllib.loads(settings.read_text(encoding="utf-8")).get("method")
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{settings} is not valid TOML: {error}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise UsageError(f"{settings} is not valid TOML: {error}", 'It needs: method = "method.py"') from error
         if isinstance(target, str) and (folder / target).is_file():
             return (folder / target).resolve()
     raise UsageError(f"{folder} holds no method", "A submission has a method.py, or a submission.toml that names one.")
 
 
 def _from_file(path: Path, class_name: str, name: str) -> LoadedMethod:
-    digest = sha256_bytes(path.read_bytes())
+    try:
+        digest = sha256_bytes(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "Give a Python file with a method.") from error
     return LoadedMethod(name, _only_method(_import_file(path, digest), class_name, str(path)), digest)
 
 

@@ -44,6 +44,11 @@ class Budget(_Frozen):
         """Pictures of the current task that a method may be shown while it learns the task."""
         return self.steps * self.batch_size
 
+    @property
+    def reference_presentations(self) -> int:
+        """Reference pictures (under whatever transform) that a method may be shown while it learns a task."""
+        return self.steps * self.reference_batch
+
 
 class Augmentation(_Frozen):
     """The training transform: a random crop of this share of the area, resized to the input size; no flip."""
@@ -133,5 +138,7 @@ def load_protocol(name: str) -> Protocol:
         raise UsageError(f"unknown protocol {name!r}", nearest(name, protocol_names()))
     try:
         return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "Give the path of a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise UsageError(f"{path} is not a valid protocol: {error}") from error

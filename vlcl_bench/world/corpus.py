@@ -88,8 +88,16 @@ def all_domains() -> tuple[Domain, ...]:
 
 @functools.cache
 def held_drawings() -> frozenset[str]:
-    """Identifiers of all test drawings: none is in the corpus in any rendition."""
-    return frozenset(picture.drawing for domain in all_domains() for picture, _ in domain.pictures("test"))
+    """Identifiers of all drawings that are held back: every test drawing, and OpenMoji's held ones with a copy."""
+    tested = {picture.drawing for domain in all_domains() for picture, _ in domain.pictures("test")}
+    people_held = {
+        f"openmoji/{code}"
+        for signs in (PROFESSIONS, ACTIVITIES)
+        for label, sign in enumerate(signs.values())
+        for code, held in people(sign, label)
+        if held
+    }
+    return frozenset(tested | people_held)
 
 
 def captions(concept: str, style: str, family: str) -> tuple[str, ...]:

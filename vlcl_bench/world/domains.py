@@ -195,7 +195,7 @@ def domains() -> dict[str, Domain]:
 
 @functools.cache
 def development_domains() -> dict[str, Domain]:
-    """The data sets of ``mini-dev``: other classes, drawings and seeds, on which every choice is made."""
+    """The data sets of ``mini-dev``: other classes, drawings and seeds, on which strengths and rates are chosen."""
 
     def rest(*families: str) -> tuple[str, ...]:
         return tuple(name for family in families for name in sketches(family)[BENCHMARK_CONCEPTS:])
