@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from rich.progress import Progress
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from vlcl_bench.backbones.clip import MINI_MODEL, OpenClipBackbone, create
@@ -212,8 +212,3 @@ def write_weights(out: Path, backbone: OpenClipBackbone, data: Corpus) -> None:
     mask[torch.from_numpy(seen).long()] = 1
     state["token_embedding.weight"] = state["token_embedding.weight"] * mask
     write_atomic(out, save(state))
-
-
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of a checkpoint, for tests and cards."""
-    return load_file(path)
