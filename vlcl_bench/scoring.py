@@ -105,6 +105,15 @@ def agnostic_matrix(
     return None if right is None else _matrix(right, table)
 
 
+def stage_accuracies(frame: pd.DataFrame, table: LabelTable) -> dict[str, float]:
+    """Top-1 accuracy in percent by task, of one stage's predictions."""
+    found = {}
+    for task, part in frame.groupby("task", sort=False):
+        labels = table.labels[str(task)][part["sample"].to_numpy()]
+        found[str(task)] = 100.0 * float((part["top1"].to_numpy() == labels).mean())
+    return found
+
+
 def rescore(frame: pd.DataFrame, table: LabelTable) -> dict[str, Any]:
     """Everything that predictions say, JSON-ready.
 

@@ -24,14 +24,13 @@ def build_from_runs(runs: Path, out: Path, include_unverifiable: bool = False) -
         same = (record.run_hash, record.predictions_sha256)
         if same not in seen:  # the same run twice, with the same answers, is one run
             seen.add(same)
-            summaries.append(summarise(folder, runs))
+            summaries.append(summarise(record, folder, runs))
     written = build_board(summaries, out, include_unverifiable=include_unverifiable)
     return {"runs": len(summaries), "files": [str(path) for path in written]}
 
 
-def summarise(folder: Path, root: Path) -> RunSummary:
+def summarise(record: Record, folder: Path, root: Path) -> RunSummary:
     """What the board needs of one run."""
-    record = read_record(folder)
     rankable = can_rescore(record)
     scores = rescored(folder, record) if rankable else record.scores
     agnostic = scores.get("agnostic")

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from vlcl_bench.protocols import Protocol
-from vlcl_bench.scoring import LabelTable
+from vlcl_bench.scoring import stage_accuracies
 
 Advance = Callable[[int, int, str], None]
 
@@ -66,12 +66,3 @@ class RichReporter(Reporter):
         accuracies = stage_accuracies(frame, protocol.label_table)
         cells = "  ".join(f"{name[:9]} {value:.0f}" for name, value in accuracies.items())
         self.console.print(f"stage {stage:2d}  {cells}", highlight=False, soft_wrap=True)
-
-
-def stage_accuracies(frame: pd.DataFrame, table: LabelTable) -> dict[str, float]:
-    """Top-1 accuracy in percent by task, of one stage's predictions."""
-    found = {}
-    for task, part in frame.groupby("task", sort=False):
-        labels = table.labels[str(task)][part["sample"].to_numpy()]
-        found[str(task)] = 100.0 * float((part["top1"].to_numpy() == labels).mean())
-    return found

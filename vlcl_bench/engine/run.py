@@ -26,7 +26,7 @@ from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.data.store import Store, StoredDataSet
 from vlcl_bench.engine.evaluate import evaluate
 from vlcl_bench.engine.journal import JOURNAL_NAME, Event, Journal
-from vlcl_bench.engine.player import Footprint, InlinePlayer, Player, backbone_sizes, guarded
+from vlcl_bench.engine.player import Footprint, InlinePlayer, Player, backbone_sizes, guarded, seed_everything
 from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance
 from vlcl_bench.engine.reporter import Advance, Reporter
 from vlcl_bench.errors import IntegrityError, UsageError
@@ -35,6 +35,7 @@ from vlcl_bench.methods.registry import LoadedMethod, load_method, make_config
 from vlcl_bench.protocols import Protocol, load_protocol
 from vlcl_bench.records import Identity, Record
 from vlcl_bench.scoring import rescore
+from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Task
 
 KeepStates = Literal["none", "last", "all"]
@@ -93,7 +94,8 @@ def run(request: Request, reporter: Reporter) -> Outcome:
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Filling fresh memory finds bugs in kernels; it costs 5 % of a step and changes no result.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        seed_method(request.seed)
+        # The constructor of a method may draw random weights; they follow from the run's seed.
+        seed_everything(derive_seed(request.seed, "construct"))
         pristine = backbone_sizes(backbone)
         with guarded("being made"):
             method = loaded.cls(backbone, config)
@@ -112,14 +114,6 @@ def check_picture_size(backbone: Backbone, protocol: Protocol) -> None:
             f"have {side}",
             f"Leave --backbone out: the protocol's is {protocol.backbone}.",
         )
-
-
-def seed_method(seed: int) -> None:
-    """The constructor of a method may draw random weights; they follow from the run's seed."""
-    from vlcl_bench.engine.player import seed_everything
-    from vlcl_bench.seeds import derive_seed
-
-    seed_everything(derive_seed(seed, "construct"))
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def unseen(drawings: list[tuple[str, bool]]) -> list[str]:
     """The held drawings of which no copy is among the others.
 
     OpenMoji draws some professions' person and man with the very same strokes: a held one with a copy that
-    training or pretraining may see is used for nothing.
+    training or pretraining may see is in no task and not in the corpus.
     """
     seen = {openmoji.read_svg(code) for code, held in drawings if not held}
     return [code for code, held in drawings if held and openmoji.read_svg(code) not in seen]

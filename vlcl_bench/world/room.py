@@ -19,12 +19,13 @@ from vlcl_bench.backbones import load_backbone
 from vlcl_bench.data.store import Store
 from vlcl_bench.engine.evaluate import evaluate
 from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
-from vlcl_bench.engine.reporter import RichReporter, stage_accuracies
+from vlcl_bench.engine.reporter import RichReporter
 from vlcl_bench.engine.run import open_store
 from vlcl_bench.methods.base import LossMethod
 from vlcl_bench.methods.context import Context
 from vlcl_bench.methods.registry import load_method
 from vlcl_bench.protocols import Protocol, load_protocol
+from vlcl_bench.scoring import stage_accuracies
 from vlcl_bench.tasks import Task
 
 
