@@ -8,7 +8,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness import TINY, Sabotage, World, enter, vlcl
+from harness import TINY, Sabotage, World, enter, isolate, vlcl
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_data_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a machine remembers (manifests and canaries of first use) is not the user's, whatever runs first."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        isolate(monkeypatch, tmp_path_factory.mktemp("data-home"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_data_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has a data folder of its own; children of the test are given it too."""
+    isolate(monkeypatch, tmp_path_factory.mktemp("data-home"))
 
 
 @pytest.fixture(scope="session")

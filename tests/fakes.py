@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.data.manifest import Manifest
-from vlcl_bench.data.sources import SPLITS, DataCard, DataSet
+from vlcl_bench.data.originals import Original
+from vlcl_bench.data.real.spec import Entry
+from vlcl_bench.data.sources import SPLITS, Collection, DataCard, DataSet, Places
 from vlcl_bench.methods.context import Context
 from vlcl_bench.protocols import Augmentation, Budget
 from vlcl_bench.tasks import Task
@@ -89,30 +92,55 @@ def make_context(backbone: Backbone, seed: int = 0, budget: Budget | None = None
     return Context(seed, budget or make_budget(), AUGMENTATION, torch.device("cpu"), backbone.preprocess, names)
 
 
-class FakeDataSet(DataSet):
-    """Pictures that follow from their sample ids."""
+@dataclass(frozen=True)
+class FakePicture(Original):
+    """A picture that follows from its name; ``side`` by ``side`` pixels."""
 
-    def __init__(self, name: str = "fake", train: int = 6, test: int = 4, side: int = 5) -> None:
+    where: str
+    side: int
+
+    def pixels(self) -> np.ndarray:
+        seed = int.from_bytes(hashlib.sha256(self.where.encode()).digest()[:4], "big")
+        return np.random.default_rng(seed).integers(0, 256, (self.side, self.side, 3), dtype=np.uint8)
+
+    def load(self) -> tuple[str, np.ndarray]:
+        pixels = self.pixels()
+        return hashlib.sha256(pixels.tobytes()).hexdigest(), pixels
+
+
+class FakeDataSet(DataSet):
+    """Pictures that follow from their sample ids; with captions in place of classes where it is ``captioned``."""
+
+    def __init__(
+        self, name: str = "fake", train: int = 6, test: int = 4, side: int = 5, captioned: bool = False
+    ) -> None:
         self.name = name
-        self.class_names = ("left", "right")
-        self.templates = ("a photo of a {c}.",)
-        self.image_size = side
+        self.class_names = () if captioned else ("left", "right")
+        self.templates = () if captioned else ("a photo of a {c}.",)
+        self.side = side
+        self.captioned = captioned
         self.card = DataCard("fake", "for tests", "none", "none")
         self._counts = {"train": train, "test": test}
 
-    def samples(self, split: str) -> list[tuple[str, int]]:
-        return [(f"{split}/{i}", i % 2) for i in range(self._counts[split])]
+    def entries(self, split: str) -> list[Entry]:
+        return [self._entry(split, f"{split}/{i}", i) for i in range(self._counts[split])]
 
-    def pictures(self, split: str) -> Iterator[np.ndarray]:
-        for sample, _ in self.samples(split):
-            seed = int.from_bytes(hashlib.sha256(sample.encode()).digest()[:4], "big")
-            shape = (self.image_size, self.image_size, 3)
-            yield np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    def _entry(self, split: str, sample: str, i: int) -> Entry:
+        picture = FakePicture(sample, self.side or 0)
+        if self.captioned:
+            return Entry(sample, split, -1, picture, tuple(f"{self.name} {sample} text {k}" for k in range(1 + i % 3)))
+        return Entry(sample, split, i % 2, picture)
+
+    def collect(self, places: Places = Places(), manifest: Manifest | None = None) -> Collection:  # noqa: B008
+        return Collection([entry for split in SPLITS for entry in self.entries(split)], "made up")
+
+    def pictures(self, split: str) -> np.ndarray:
+        return np.stack([entry.original.load()[1] for entry in self.entries(split)])
 
     def manifest(self) -> Manifest:
-        rows = [
-            (split, sample, hashlib.sha256(image.tobytes()).hexdigest(), label)
-            for split in SPLITS
-            for (sample, label), image in zip(self.samples(split), self.pictures(split), strict=True)
-        ]
-        return Manifest(self.name, self.class_names, pd.DataFrame(rows, columns=["split", "sample", "sha256", "label"]))
+        entries = self.collect().entries
+        rows = [(entry.split, entry.sample, entry.original.load()[0], entry.label) for entry in entries]
+        frame = pd.DataFrame(rows, columns=["split", "sample", "sha256", "label"])
+        if self.captioned:
+            frame["captions"] = [entry.captions for entry in entries]
+        return Manifest(self.name, self.class_names, frame)

@@ -147,6 +147,13 @@ def enter(world: World, monkeypatch: Any) -> None:
     monkeypatch.setenv("VLCL_STORE", str(world.store))
 
 
+def isolate(monkeypatch: Any, home: Path) -> None:
+    """Keep what this machine remembers in ``home``, and look for real data nowhere."""
+    monkeypatch.setenv("VLCL_DATA_HOME", str(home))
+    for name in ("VLCL_DATA_ROOT", "VLCL_HUB_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+
+
 class Child:
     """``vlcl`` in a process of its own, forked from one that has the imports behind it."""
 
@@ -158,7 +165,8 @@ class Child:
             ["harness", "open_clip", "vlcl_bench.engine.run", "vlcl_bench.cli.app", "vlcl_bench.cli.show"]
         )
         line = ["vlcl", *map(str, arguments)]
-        self.process = context.Process(target=_work, args=(world, output, line, os.getcwd(), sabotage))
+        home = os.environ["VLCL_DATA_HOME"]
+        self.process = context.Process(target=_work, args=(world, output, line, os.getcwd(), home, sabotage))
         self.process.start()
 
     def wait(self, seconds: float = 300) -> Ended:
@@ -191,7 +199,7 @@ class Child:
         return self.process.pid
 
 
-def _work(world: World, output: Path, line: list[str], folder: str, sabotage: Sabotage | None) -> None:
+def _work(world: World, output: Path, line: list[str], folder: str, home: str, sabotage: Sabotage | None) -> None:
     """In the child: its own output files, the session's protocols and pictures, then the command."""
     # A shell that starts the tests in the background makes them ignore SIGINT; a user's terminal does not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -202,7 +210,7 @@ def _work(world: World, output: Path, line: list[str], folder: str, sabotage: Sa
         file = os.open(output / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
     os.chdir(folder)
-    os.environ["VLCL_STORE"] = str(world.store)
+    os.environ |= {"VLCL_STORE": str(world.store), "VLCL_DATA_HOME": home}
     protocols.FOLDER = world.protocols
     sys.argv = line
     if sabotage is not None:

@@ -1,14 +1,21 @@
-"""The mini CLIP's architecture, randomly initialised, and the losses of its pretraining."""
+"""The mini CLIP's architecture, loading backbones by name, and the losses of pretraining."""
+
+import hashlib
+import sys
+import zipfile
 
 import numpy as np
+import open_clip
 import pytest
+import tiny_clip
 import torch
 import torch.nn.functional as F
+from open_clip.transformer import QuickGELU
 from torchvision import transforms
 
-from vlcl_bench.backbones import clip, load_backbone, weights_sha256
+from vlcl_bench.backbones import clip, load_backbone, weights, weights_sha256
 from vlcl_bench.backbones.pretrain import augment, contrastive_loss
-from vlcl_bench.errors import IntegrityError, UsageError
+from vlcl_bench.errors import IntegrityError, MachineError, UsageError
 
 TEXTS = ["a photo of a cat.", "a centered satellite photo of the permanent crop land.", "x"]
 
@@ -186,6 +193,266 @@ def test_weights_load_from_a_file(backbone, tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file({name: value.contiguous() for name, value in backbone.model.state_dict().items()}, path)
     assert weights_sha256(load_backbone(f"vlcl-mini/{path}")) == weights_sha256(backbone)
+
+
+# Names, activations, folders, archives
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    tiny_clip.install(monkeypatch)
+
+
+def same_weights(backbone, expected, atol=0.0):
+    found = backbone.model.state_dict()
+    return found.keys() == expected.keys() and all(
+        torch.allclose(found[name], value.float(), atol=atol, rtol=0) for name, value in expected.items()
+    )
+
+
+def mismatched_pairs():
+    return [
+        (model, tag)
+        for model, tag in open_clip.list_pretrained()
+        if bool(open_clip.get_pretrained_cfg(model, tag).get("quick_gelu"))
+        != bool(open_clip.get_model_config(model).get("quick_gelu"))
+    ]
+
+
+def test_open_clips_table_holds_openais_weights_under_models_with_the_wrong_activation():
+    assert ("ViT-B-16", "openai") in mismatched_pairs()
+
+
+@pytest.mark.parametrize("pair", mismatched_pairs(), ids="/".join)
+def test_no_tag_is_run_with_the_other_activation(pair, monkeypatch):
+    monkeypatch.setattr(open_clip, "download_pretrained", lambda config: pytest.fail("downloaded before the check"))
+    with pytest.raises(UsageError, match="were trained with"):
+        load_backbone("/".join(pair))
+
+
+def test_openais_weights_under_gelu_are_refused_with_the_name_to_write():
+    with pytest.raises(UsageError, match=r"QuickGELU(.|\n)*Write ViT-B-16-quickgelu/openai\."):
+        load_backbone("ViT-B-16/openai")
+
+
+def test_gelu_weights_under_quickgelu_are_refused_with_the_name_to_write():
+    with pytest.raises(UsageError, match=r"Write ViT-B-16/laion2b_s34b_b88k\."):
+        load_backbone("ViT-B-16-quickgelu/laion2b_s34b_b88k")
+
+
+def test_weights_whose_model_has_no_twin_are_referred_to_a_folder():
+    with pytest.raises(UsageError, match=r"together with their own open_clip_config\.json"):
+        load_backbone("roberta-ViT-B-32/laion2b_s12b_b32k")
+
+
+@pytest.mark.parametrize(("model", "expected"), [("tiny", torch.nn.GELU), ("tiny-quickgelu", QuickGELU)])
+def test_a_loaded_model_has_the_activation_of_its_name_in_every_block(model, expected, tiny, tmp_path):
+    loaded = load_backbone(f"{model}/{tiny_clip.checkpoint(tmp_path / 'w.safetensors')}")
+    found = [module for module in loaded.modules() if isinstance(module, (torch.nn.GELU, QuickGELU))]
+    assert len(found) == 4
+    assert all(isinstance(module, expected) for module in found)
+
+
+def test_a_tag_loads_with_its_own_normalisation(monkeypatch, tmp_path):
+    path = tiny_clip.checkpoint(tmp_path / "w.safetensors")
+    entry = {"file": str(path), "quick_gelu": True, "mean": (0.1, 0.2, 0.3)}
+    tiny_clip.install(monkeypatch, {"openai": entry})
+    loaded = load_backbone("tiny-quickgelu/openai")
+    assert (loaded.name, loaded.mean) == ("tiny-quickgelu/openai", (0.1, 0.2, 0.3))
+    assert same_weights(loaded, tiny_clip.state())
+
+
+def test_a_build_with_another_activation_than_its_configuration_is_refused(tiny, tmp_path, monkeypatch):
+    path = tiny_clip.checkpoint(tmp_path / "w.safetensors")
+    build = open_clip.create_model
+    monkeypatch.setattr(open_clip, "create_model", lambda *a, **k: build(*a, **k, force_quick_gelu=True))
+    with pytest.raises(IntegrityError, match="activation 'quickgelu'"):
+        load_backbone(f"tiny/{path}")
+
+
+# Files
+
+
+def test_openais_archives_are_known_by_the_hash_in_their_address():
+    # From OpenAI's clip/clip.py, which compares a download with the last folder of its address.
+    url = open_clip.get_pretrained_url("ViT-B-16", "openai")
+    assert weights.published_digest(url) == "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"
+
+
+def test_every_published_archive_of_openais_has_a_hash():
+    models = open_clip.list_pretrained_models_by_tag("openai")
+    digests = {weights.published_digest(open_clip.get_pretrained_url(model, "openai")) for model in models}
+    assert len(digests) == 9
+    assert {len(digest) for digest in digests} == {64}
+
+
+def known_file(monkeypatch, path, quick, short=False):
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    url = f"https://example.org/mlfoundations/w-{digest[:8]}.pt" if short else f"https://example.org/{digest}/w.pt"
+    tiny_clip.install(monkeypatch, {"published": {"url": url, "quick_gelu": quick}})
+
+
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize(
+    ("model", "right", "quick"), [("tiny", "tiny-quickgelu", True), ("tiny-quickgelu", "tiny", False)]
+)
+def test_a_file_that_is_known_by_its_hash_is_refused_under_the_other_activation(
+    model, right, quick, short, monkeypatch, tmp_path
+):
+    path = tiny_clip.checkpoint(tmp_path / "renamed.safetensors")
+    known_file(monkeypatch, path, quick, short)
+    with pytest.raises(UsageError, match=rf"SHA-256 (.|\n)*Write {right}/{path}"):
+        load_backbone(f"{model}/{path}")
+    assert same_weights(load_backbone(f"{right}/{path}"), tiny_clip.state())
+
+
+def test_a_file_that_is_known_by_its_hash_is_refused_under_another_model(monkeypatch, tmp_path):
+    # ViT-L-14-336's positions would be resized to fit ViT-L-14 without a word.
+    path = tiny_clip.checkpoint(tmp_path / "w.safetensors")
+    known_file(monkeypatch, path, quick=True)
+    with pytest.raises(UsageError, match=r"not weights of ViT-B-16-quickgelu(.|\n)*Write tiny-quickgelu/"):
+        load_backbone(f"ViT-B-16-quickgelu/{path}")
+
+
+def test_a_file_with_a_configuration_beside_it_is_refused_under_the_other_activation(tiny, tmp_path):
+    place = tiny_clip.folder(tmp_path / "f", quick=True)
+    with pytest.raises(UsageError, match=r"beside it(.|\n)*Write tiny-quickgelu/"):
+        load_backbone(f"tiny/{place / 'open_clip_model.safetensors'}")
+
+
+def test_an_archive_of_openais_kind_counts_as_quickgelu(tiny, tmp_path):
+    path = tiny_clip.archive(tmp_path / "clip.pt")
+    with pytest.raises(UsageError, match=r"TorchScript archive with OpenAI's(.|\n)*Write tiny-quickgelu/"):
+        load_backbone(f"tiny/{path}")
+
+
+def test_an_archive_of_openais_kind_loads_in_full_precision(tiny, tmp_path):
+    loaded = load_backbone(f"tiny-quickgelu/{tiny_clip.archive(tmp_path / 'clip.pt')}")
+    assert same_weights(loaded, {name: value.half() for name, value in tiny_clip.state().items()})
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+
+
+def test_an_archive_of_another_kind_is_refused(tiny, tmp_path):
+    with pytest.raises(UsageError, match="not of OpenAI's kind"):
+        load_backbone(f"tiny-quickgelu/{tiny_clip.archive(tmp_path / 'clip.pt', entries=False)}")
+
+
+def test_a_damaged_archive_is_refused(tiny, tmp_path):
+    path = tmp_path / "clip.pt"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("clip/constants.pkl", b"nothing")
+    with pytest.raises(IntegrityError, match="does not load"):
+        load_backbone(f"tiny-quickgelu/{path}")
+
+
+def test_a_file_of_another_model_is_refused(tiny, tmp_path):
+    with pytest.raises(IntegrityError, match="do not load"):
+        load_backbone(f"vlcl-mini/{tiny_clip.checkpoint(tmp_path / 'w.safetensors')}")
+
+
+def test_a_file_named_like_a_tag_is_not_taken_for_it(monkeypatch, tmp_path):
+    tiny_clip.install(monkeypatch, {"openai": {"quick_gelu": True}})
+    torch.save(tiny_clip.state(), tmp_path / "openai")
+    assert load_backbone(f"tiny-quickgelu/{tmp_path / 'openai'}").name == "tiny-quickgelu/openai (file)"
+
+
+def test_a_file_gets_the_normalisation_on_which_all_tags_of_its_model_agree(monkeypatch, tmp_path):
+    half = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    path = tiny_clip.checkpoint(tmp_path / "w.safetensors")
+    tiny_clip.install(monkeypatch, {"a": half, "b": half})
+    assert load_backbone(f"tiny/{path}").mean == (0.5, 0.5, 0.5)
+    tiny_clip.install(monkeypatch, {"a": half, "b": {}})
+    assert load_backbone(f"tiny/{path}").mean == tiny_clip.CLIP_PICTURES["mean"]
+
+
+# Folders
+
+
+@pytest.mark.parametrize("prefix", ["", "local-dir:"])
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_folder_loads_with_its_own_activation_and_normalisation(prefix, quick, tmp_path):
+    loaded = load_backbone(f"{prefix}{tiny_clip.folder(tmp_path / 'mine', quick)}")
+    assert (loaded.name, loaded.mean) == ("local-dir:mine", (0.5, 0.5, 0.5))
+    assert clip.activation(loaded) == ("quickgelu" if quick else "gelu")
+    assert same_weights(loaded, tiny_clip.state())
+
+
+def test_a_folder_with_an_ordinary_torch_checkpoint_loads(tmp_path):
+    place = tiny_clip.folder(tmp_path / "mine", quick=False)
+    (place / "open_clip_model.safetensors").unlink()
+    torch.save(tiny_clip.state(3), place / "open_clip_pytorch_model.bin")
+    assert same_weights(load_backbone(str(place)), tiny_clip.state(3))
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_folder_that_contradicts_itself_is_refused(quick, tmp_path):
+    place = tiny_clip.folder(tmp_path / "mine", quick, pretrained_cfg={"quick_gelu": not quick})
+    with pytest.raises(UsageError, match=r"pretrained_cfg(.|\n)*were trained with"):
+        load_backbone(str(place))
+
+
+def test_a_folder_whose_weights_are_known_to_have_another_activation_is_refused(monkeypatch, tmp_path):
+    place = tiny_clip.folder(tmp_path / "mine", quick=False)
+    known_file(monkeypatch, place / "open_clip_model.safetensors", quick=True)
+    with pytest.raises(UsageError, match="SHA-256"):
+        load_backbone(str(place))
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"), [("open_clip_config.json", "holds no"), ("open_clip_model.safetensors", "one checkpoint")]
+)
+def test_a_folder_that_lacks_a_file_is_refused_with_its_name(missing, message, tmp_path):
+    place = tiny_clip.folder(tmp_path / "mine", quick=False)
+    (place / missing).unlink()
+    with pytest.raises(UsageError, match=message) as caught:
+        load_backbone(str(place))
+    assert missing in caught.value.message
+
+
+def test_a_folder_after_a_models_name_is_refused_with_the_name_to_write(tiny, tmp_path):
+    with pytest.raises(UsageError, match=r"Write local-dir:"):
+        load_backbone(f"tiny/{tmp_path}")
+
+
+def test_a_folder_that_is_not_there_is_refused():
+    with pytest.raises(UsageError, match="there is no folder"):
+        load_backbone("./no/such/folder")
+
+
+# Downloads
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    def fail(**_):
+        raise OSError("no route to the hub")
+
+    monkeypatch.setattr("open_clip.pretrained.hf_hub_download", fail)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_without_a_network_the_message_says_what_to_fetch_and_how_to_name_it(offline):
+    with pytest.raises(MachineError) as caught:
+        load_backbone("ViT-B-16-quickgelu/openai")
+    assert "no route to the hub" in caught.value.message
+    for part in ("hf download timm/vit_base_patch16_clip_224.openai", "local-dir:FOLDER", "df416f/ViT-B-16.pt",
+                 "ViT-B-16-quickgelu/<path of ViT-B-16.pt>"):  # fmt: skip
+        assert part in str(caught.value.hint)
+
+
+def test_without_a_network_the_archive_in_openais_own_cache_is_used(offline, monkeypatch, tmp_path):
+    path = tiny_clip.archive(tmp_path / ".cache" / "clip" / "tiny.pt")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    url = f"https://openaipublic.example/{digest}/tiny.pt"
+    tiny_clip.install(monkeypatch, {"openai": {"url": url, "hf_hub": "some/where/", "quick_gelu": True}})
+    loaded = load_backbone("tiny-quickgelu/openai")
+    assert same_weights(loaded, {name: value.half() for name, value in tiny_clip.state().items()})
+
+
+def test_a_model_that_needs_a_missing_package_is_the_machines_matter(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(MachineError, match="cannot be built"):
+        load_backbone(f"roberta-ViT-B-32/{tiny_clip.checkpoint(tmp_path / 'w.safetensors')}")
 
 
 # Pretraining

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from fakes import AUGMENTATION, SIDE, FakeBackbone, make_budget, make_context, make_task
 
+from vlcl_bench.data.transforms import crop_box
 from vlcl_bench.errors import MethodError
-from vlcl_bench.methods.context import crop_box, random_crops
+from vlcl_bench.methods.context import random_crops
 from vlcl_bench.protocols import Augmentation
 
 
@@ -263,8 +264,8 @@ def crops(seed=0, side=48, augmentation=AUGMENTATION):
 
 
 def boxes(augmentation, side=48, count=500):
-    generator = torch.Generator().manual_seed(1)
-    return [crop_box(side, augmentation, generator) for _ in range(count)]
+    rng = np.random.default_rng(1)
+    return [crop_box(side, side, augmentation, rng.random((10, 4))) for _ in range(count)]
 
 
 def test_crops_keep_shape_and_type():
@@ -315,8 +316,9 @@ def test_crop_boxes_reach_all_edges():
     assert edges == [0, 0, 0, 0]
 
 
-def test_a_crop_box_that_never_fits_is_the_whole_picture():
-    assert boxes(Augmentation(scale=(1.0, 1.0), ratio=(2.0, 2.0)), count=1) == [(0, 0, 48, 48)]
+def test_a_crop_box_that_never_fits_is_the_whole_picture_where_its_shape_is_allowed():
+    assert boxes(Augmentation(scale=(4.0, 4.0), ratio=(0.5, 2.0)), count=1) == [(0, 0, 48, 48)]
+    assert boxes(Augmentation(scale=(1.0, 1.0), ratio=(2.0, 2.0)), count=1) == [(12, 0, 24, 48)]
 
 
 def test_a_reference_stream_has_the_budgets_reference_batch(backbone):

@@ -138,7 +138,7 @@ def test_what_a_method_scores_is_pictures_and_names(spied: Spied) -> None:
     names = [field.name for field in dataclasses.fields(Query)]
     assert names == ["task", "names", "prompts"]
     assert {field.name for field in dataclasses.fields(Task)} == {
-        "index", "name", "class_names", "templates", "images", "labels",
+        "index", "name", "class_names", "templates", "images", "labels", "dataset", "captions",
     }  # fmt: skip
     stages = len(TASKS) + 1
     for name in TASKS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 import pandas as pd
 import pyarrow as pa
@@ -113,14 +113,37 @@ class TopFive(TypedDict):
     zero_shot: list[float]
 
 
+class Incremental(TypedDict):
+    """Class-incremental accuracy of a data set that is learned class by class, in percent."""
+
+    curve: list[float]
+    average: float
+    last: float
+    final: float
+
+
 class Scores(Matrices):
-    """What :func:`vlcl_bench.scoring.rescore` returns."""
+    """What :meth:`LabelTable.rescore` or, on caption streams, :meth:`CaptionTable.rescore` returns."""
 
     tasks: list[str]
     samples: list[int]
-    top5: TopFive
-    agnostic: Matrices | None
-    agnostic_plain: Matrices | None
+    top5: NotRequired[TopFive]
+    agnostic: NotRequired[Matrices | None]
+    agnostic_plain: NotRequired[Matrices | None]
+    incremental: NotRequired[dict[str, Incremental]]
+    retrieval: NotRequired[dict[str, Any]]
+    bleu4: NotRequired[dict[str, Any]]
+
+
+class DataOrigin(_Model):
+    """Which data a run saw: the manifest's fingerprint, whether it is the committed one, where the copy came from.
+
+    ``first-use`` means that nobody had frozen this data set before: the manifest was made from this copy.
+    """
+
+    manifest: str
+    status: Literal["committed", "first-use"]
+    source: str
 
 
 class Record(_Model):
@@ -141,6 +164,9 @@ class Record(_Model):
     predictions_sha256: str
     predictions_rows: int
     scores: Scores
+    data: dict[str, DataOrigin] = {}
+    canary: str = ""
+    """How the backbone's canary check went: ``known``, ``required`` or ``first-use``."""
 
 
 def write_record(folder: Path, record: Record) -> Path:
@@ -174,30 +200,30 @@ def read_record(folder: Path) -> Record:
     return record
 
 
+TYPES = {"stage": pa.int16(), "sample": pa.int32(), "query": pa.int32(), "seen_top1": pa.int16()}
+TYPES |= {f"top{k}": pa.int16() for k in range(1, 6)} | {f"logit{k}": pa.float32() for k in range(1, 6)}
+TYPES |= {f"id{k}": pa.int32() for k in range(1, 11)} | {name: pa.int32() for name in AGNOSTIC_COLUMNS.values()}
+
+
 def predictions_table(frame: pd.DataFrame) -> pa.Table:
-    """Predictions with their compact types; the task's name is dictionary-encoded."""
-    columns: dict[str, pa.Array] = {
-        "stage": pa.array(frame["stage"], pa.int16()),
-        "task": pa.array(frame["task"].astype(str), pa.string()).dictionary_encode(),
-        "sample": pa.array(frame["sample"], pa.int32()),
-    }
-    for k in range(1, 6):
-        columns[f"top{k}"] = pa.array(frame[f"top{k}"], pa.int16())
-    for k in range(1, 6):
-        columns[f"logit{k}"] = pa.array(frame[f"logit{k}"], pa.float32())
-    for name in AGNOSTIC_COLUMNS.values():
-        columns[name] = pa.array(frame[name], pa.int32())
+    """Predictions with their compact types; names are dictionary-encoded."""
+    columns: dict[str, pa.Array] = {}
+    for name in frame.columns:
+        if name in TYPES:
+            columns[name] = pa.array(frame[name], TYPES[name])
+        else:
+            columns[name] = pa.array(frame[name].astype(str), pa.string()).dictionary_encode()
     return pa.table(columns)
 
 
 def write_predictions(path: Path, frame: pd.DataFrame) -> str:
     """Write predictions as parquet and return the file's SHA-256; equal frames give equal bytes."""
     buffer = io.BytesIO()
-    logits = [f"logit{k}" for k in range(1, 6)]
+    logits = [name for name in frame.columns if str(name).startswith("logit")]
     others = [name for name in frame.columns if name not in logits]
     pq.write_table(
         predictions_table(frame), buffer, compression="zstd", compression_level=12,
-        use_dictionary=others, use_byte_stream_split=logits,
+        use_dictionary=others, use_byte_stream_split=logits or False,
     )  # fmt: skip
     write_atomic(path, buffer.getvalue())
     return sha256_file(path)

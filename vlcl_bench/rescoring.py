@@ -9,7 +9,6 @@ from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import sha256_file
 from vlcl_bench.protocols import load_protocol, protocol_names
 from vlcl_bench.records import PREDICTIONS_NAME, RESTORE, Record, read_predictions
-from vlcl_bench.scoring import rescore
 
 
 def rescored(folder: Path, record: Record) -> dict[str, Any]:
@@ -34,15 +33,16 @@ def rescored(folder: Path, record: Record) -> dict[str, Any]:
     path = folder / PREDICTIONS_NAME
     if path.exists() and sha256_file(path) != record.predictions_sha256:
         raise IntegrityError(f"{path} is damaged: it is not the file that the record was written with", RESTORE)
-    return rescore(read_predictions(path), protocol.label_table)
+    return protocol.answer_key.rescore(read_predictions(path))
 
 
 def can_rescore(record: Record) -> bool:
-    """Whether this repository holds the manifests that the run was made with."""
+    """Whether this repository holds the manifests that the run was made with: those of a first use do not count."""
     identity = record.identity
     if identity.protocol not in protocol_names():
         return False
+    protocol = load_protocol(identity.protocol)
     try:
-        return load_protocol(identity.protocol).fingerprint == identity.protocol_fingerprint
+        return protocol.frozen and protocol.fingerprint == identity.protocol_fingerprint
     except IntegrityError:
         return False

@@ -7,8 +7,9 @@ a record says can be computed again from it and a manifest, without pictures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ LOGIT_COLUMNS = tuple(f"logit{k}" for k in range(1, TOP + 1))
 AGNOSTIC_COLUMNS = {"agnostic": "agnostic_top1", "agnostic_plain": "agnostic_plain_top1"}
 """The task-agnostic twins: with each data set's own templates, and with ``a photo of a {c}.`` for all names."""
 PREDICTION_COLUMNS = ("stage", "task", "sample", *TOP_COLUMNS, *LOGIT_COLUMNS, *AGNOSTIC_COLUMNS.values())
+SEEN_COLUMN = "seen_top1"
+"""In class-incremental streams: the best of the names seen so far of the picture's data set; -1 before its task."""
 NOT_RECORDED = -1
 HINT = "The predictions do not belong to this manifest, or were damaged; restore the record or run it again."
 
@@ -38,6 +41,7 @@ class LabelTable:
     ``labels[task]``: (n,) class ids of the test samples, in ``range(classes[task])``.
     ``agnostic_labels[task]``: (n,) ids in the list of ``merged`` names over all tasks, in which equal names
     are one id, so that either label is right; ``None`` (and ``merged`` 0) without the task-agnostic twin.
+    ``increments`` names, for each data set that is learned class by class, its tasks in order.
     Raises :class:`IntegrityError` when the parts do not fit together.
     """
 
@@ -46,6 +50,7 @@ class LabelTable:
     classes: Mapping[str, int]
     agnostic_labels: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None
     merged: int = 0
+    increments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.tasks or len(set(self.tasks)) != len(self.tasks):
@@ -66,6 +71,23 @@ class LabelTable:
         """(T,) number of test samples of each task."""
         return np.array([len(self.labels[task]) for task in self.tasks], dtype=np.int64)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that predictions must have."""
+        return (*PREDICTION_COLUMNS, SEEN_COLUMN) if self.increments else PREDICTION_COLUMNS
+
+    def check(self, frame: pd.DataFrame, stages: Iterable[int]) -> None:
+        """See :func:`check_predictions`."""
+        check_predictions(frame, self, stages)
+
+    def rescore(self, frame: pd.DataFrame) -> dict[str, Any]:
+        """See :func:`rescore`."""
+        return rescore(frame, self)
+
+    def stage_scores(self, frame: pd.DataFrame) -> dict[str, float]:
+        """See :func:`stage_accuracies`."""
+        return stage_accuracies(frame, self)
+
 
 @dataclass(frozen=True, eq=False)
 class _Answers:
@@ -76,6 +98,7 @@ class _Answers:
     position: IntArray
     top: IntArray
     agnostic: Mapping[str, IntArray | None]
+    seen: IntArray | None = None
 
 
 def check_predictions(frame: pd.DataFrame, table: LabelTable, stages: Iterable[int]) -> None:
@@ -130,7 +153,29 @@ def rescore(frame: pd.DataFrame, table: LabelTable) -> dict[str, Any]:
         **_scored(_matrix(_right(answers, table, 1), table)),
         "top5": {"matrix": top5.tolist(), "zero_shot": top5_zero.tolist()},
         **{which: None if right is None else _scored(_matrix(right, table)) for which, right in agnostic.items()},
+        **({"incremental": _incremental(answers, table)} if table.increments else {}),
     }
+
+
+def _incremental(answers: _Answers, table: LabelTable) -> dict[str, Any]:
+    """Class-incremental accuracy by data set: ``curve`` (percent after each of its tasks, over the test pictures and
+    names seen so far), ``average`` of the curve and ``last`` (Rebuffi et al., iCaRL, CVPR 2017), and ``final``, the
+    same accuracy after the whole stream.
+    """
+    assert answers.seen is not None
+    truth = np.concatenate([np.asarray(table.labels[task], dtype=np.int64) for task in table.tasks])
+    right = answers.seen == truth[answers.position]
+    found = {}
+    for dataset, tasks in table.increments.items():
+        places = [table.tasks.index(task) for task in tasks]
+        curve = []
+        for stage in (*(place + 1 for place in places), len(table.tasks)):
+            known = [place for place in places if place < stage]
+            rows = (answers.stage == stage) & np.isin(answers.task, known)
+            curve.append(100.0 * float(right[rows].mean()))
+        *curve, final = curve
+        found[dataset] = {"curve": curve, "average": math.fsum(curve) / len(curve), "last": curve[-1], "final": final}
+    return found
 
 
 _Right = tuple[_Answers, Flags]
@@ -170,12 +215,12 @@ def _matrix(right: _Right, table: LabelTable) -> tuple[FloatArray, FloatArray]:
 
 
 def _checked(frame: pd.DataFrame, table: LabelTable, stages: Iterable[int]) -> _Answers:
-    missing = [name for name in PREDICTION_COLUMNS if name not in frame.columns]
-    unknown = [str(name) for name in frame.columns if name not in PREDICTION_COLUMNS]
+    missing = [name for name in table.columns if name not in frame.columns]
+    unknown = [str(name) for name in frame.columns if name not in table.columns]
     if missing or unknown:
         raise IntegrityError(
             f"predictions have the wrong columns: missing {missing}, unknown {unknown}",
-            f"Predictions hold answers only: {', '.join(PREDICTION_COLUMNS)}.",
+            f"Predictions hold answers only: {', '.join(table.columns)}.",
         )
     stage, sample = _integers(frame, "stage"), _integers(frame, "sample")
     names = frame["task"].astype("category")
@@ -185,7 +230,8 @@ def _checked(frame: pd.DataFrame, table: LabelTable, stages: Iterable[int]) -> _
     top = np.stack([_integers(frame, name) for name in TOP_COLUMNS], axis=1)
     _check_answers(frame, table, task, top)
     agnostic = {which: _check_agnostic(frame, table, column) for which, column in AGNOSTIC_COLUMNS.items()}
-    return _Answers(stage, task, position, top, agnostic)
+    seen = _check_seen(frame, table, stage, task) if table.increments else None
+    return _Answers(stage, task, position, top, agnostic, seen)
 
 
 def _check_keys(
@@ -250,6 +296,17 @@ def _check_agnostic(frame: pd.DataFrame, table: LabelTable, column: str) -> IntA
         return None
     wrong = absent | (ids < 0) | (ids >= table.merged)
     _raise_first(frame, wrong[:, None], f"no id among the {table.merged} names of all tasks", (column,))
+    return ids
+
+
+def _check_seen(frame: pd.DataFrame, table: LabelTable, stage: IntArray, task: IntArray) -> IntArray:
+    """The best of the names seen so far: for learned tasks of data sets learned class by class, and only there."""
+    ids = _integers(frame, SEEN_COLUMN)
+    incremental = np.isin(task, [table.tasks.index(name) for tasks in table.increments.values() for name in tasks])
+    due = incremental & (task < stage)
+    classes = np.array([table.classes[name] for name in table.tasks], dtype=np.int64)[task]
+    wrong = np.where(due, (ids < 0) | (ids >= classes), ids != NOT_RECORDED)
+    _raise_first(frame, wrong[:, None], "no id among the names seen so far", (SEEN_COLUMN,))
     return ids
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
+from open_clip.transformer import CustomResidualAttentionBlock, QuickGELU, ResidualAttentionBlock
 from torch import Tensor
 
 from vlcl_bench.backbones import mini_tower
 from vlcl_bench.backbones.base import Backbone
+from vlcl_bench.backbones.weights import Weights, first_line
+from vlcl_bench.errors import IntegrityError, MachineError
 
 MINI_FOLDER = Path(__file__).parent / "mini"
 MINI_MODEL = "vlcl-mini"
@@ -80,8 +84,75 @@ def register_mini() -> None:
 
 
 def create(name: str, model: str, pretrained: str | None, cache_dir: str | None = None) -> OpenClipBackbone:
-    """Build a model through open_clip's own factory; ``pretrained`` is a tag of open_clip's or a checkpoint file."""
+    """Build a model through open_clip's own factory; ``pretrained`` is a tag of open_clip's or a checkpoint file.
+
+    Nothing is checked here; :func:`load` is for weights of others.
+    """
     register_mini()
-    logging.getLogger().setLevel(max(logging.ERROR, logging.getLogger().level))
-    built = open_clip.create_model(model, pretrained=pretrained, cache_dir=cache_dir)
-    return OpenClipBackbone(name, built, open_clip.get_tokenizer(model))
+    with quiet():
+        built = open_clip.create_model(model, pretrained=pretrained, cache_dir=cache_dir)
+        return OpenClipBackbone(name, built, open_clip.get_tokenizer(model))
+
+
+def load(weights: Weights) -> OpenClipBackbone:
+    """Build the model and fill it, strictly; its activation is looked up in what was really built.
+
+    Raises :class:`MachineError` for what is missing on this machine (a package, a tokenizer, a readable file) and
+    :class:`IntegrityError` for weights that do not fit or are damaged.
+    """
+    with quiet():
+        try:
+            built = open_clip.create_model(
+                weights.model, load_weights=False, pretrained_text=False, force_preprocess_cfg=weights.preprocess
+            )
+            tokenizer = open_clip.get_tokenizer(weights.model)
+        except Exception as error:  # a text tower or tokenizer of the hub's, a package that is not installed
+            raise MachineError(
+                f"the model of backbone {weights.known_as!r} cannot be built: {first_line(error)}",
+                "Models with another text tower or tokenizer need the package `transformers` and files from its hub.",
+            ) from error
+        try:
+            if weights.state is not None:
+                built.load_state_dict(weights.state, strict=True)
+            else:
+                open_clip.load_checkpoint(built, str(weights.checkpoint), strict=True, weights_only=True)
+        except OSError as error:
+            raise MachineError(f"{weights.checkpoint} cannot be read: {error.strerror or error}") from error
+        except Exception as error:
+            raise IntegrityError(
+                f"the weights of backbone {weights.known_as!r} do not load: {error}",
+                "Is it a checkpoint of this model, and whole?",
+            ) from error
+    found = activation(built)
+    if found not in ("none", "quickgelu" if weights.quick_gelu else "gelu"):
+        raise IntegrityError(
+            f"open_clip built {weights.known_as!r} with the activation {found!r}, but its weights were trained with "
+            + ("QuickGELU" if weights.quick_gelu else "GELU"),
+            "This version of open_clip builds the model differently from its configuration; install another.",
+        )
+    return OpenClipBackbone(weights.known_as, built, tokenizer)
+
+
+def activation(model: torch.nn.Module) -> str:
+    """``gelu``, ``quickgelu`` or ``mixed``: what stands in open_clip's transformer blocks; ``none`` without any.
+
+    Towers of other libraries (timm's, transformers') have their own activations, which open_clip's setting does
+    not touch.
+    """
+    blocks = [m for m in model.modules() if isinstance(m, (ResidualAttentionBlock, CustomResidualAttentionBlock))]
+    inside = [module for block in blocks for module in block.mlp.modules()]
+    quick = any(isinstance(module, QuickGELU) for module in inside)
+    exact = any(isinstance(module, torch.nn.GELU) for module in inside)
+    return "mixed" if quick and exact else "quickgelu" if quick else "gelu" if exact else "none"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """open_clip reports to the root logger what we check ourselves."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(max(logging.CRITICAL, before))
+    try:
+        yield
+    finally:
+        root.setLevel(before)

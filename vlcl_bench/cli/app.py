@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from vlcl_bench.cli import EXIT_CODES
+from vlcl_bench.cli.data import app as data_app
+from vlcl_bench.cli.doctor import register as register_doctor
+from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, Traceback, emit
 from vlcl_bench.cli.world import app as world_app
 
 app = typer.Typer(
@@ -23,14 +25,7 @@ leaderboard_app = typer.Typer(help="Build the leaderboard from records.", no_arg
 app.add_typer(methods_app, name="methods")
 app.add_typer(leaderboard_app, name="leaderboard")
 app.add_typer(world_app, name="world")
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, for programs.")]
-Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error happened.")]
-
-
-def emit(value: Any) -> None:
-    """One JSON object on standard output."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+app.add_typer(data_app, name="data")
 
 
 @app.command()
@@ -48,15 +43,15 @@ def run(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="<model>/<weights> instead of the protocol's: an open_clip model, and a tag or checkpoint file."
+            help="Instead of the protocol's: <open_clip model>/<tag or checkpoint file>, a folder with a model and its "
+            "open_clip_config.json, or a file my.py or my.py:factory."
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of this run, instead of runs/<hash>.")] = None,
-    store: Annotated[
-        Path | None,
-        typer.Option(help="Folder of decoded pictures [default: $VLCL_STORE or the user's cache]."),
-    ] = None,
+    store: StoreFolder = None,
+    data_root: DataRoot = None,
+    hub_root: HubRoot = None,
     keep_states: Annotated[
         str, typer.Option(help="Which states of the method to keep when done: none, last or all.")
     ] = "last",
@@ -79,7 +74,7 @@ def run(
         raise UsageError(f"--keep-states {keep_states!r} is not one of none, last, all", "Leave it out for last.")
     request = Request(
         protocol=protocol, method=method, settings=parse_settings(settings or []), seed=seed, backbone=backbone,
-        device=device, out=out, store=store, keep_states=keep_states,  # type: ignore[arg-type]
+        device=device, out=out, store=store, data_root=data_root, hub_root=hub_root, keep_states=keep_states,  # type: ignore[arg-type]
     )  # fmt: skip
     with contextlib.redirect_stdout(sys.stderr):  # what a method prints is not our answer
         outcome = run_engine(request, RichReporter(Console(stderr=True)))
@@ -98,15 +93,62 @@ def protocols(as_json: AsJson = False) -> None:
     from vlcl_bench.protocols import load_protocol, protocol_names
 
     found = [load_protocol(name) for name in protocol_names()]
+    prints = {p.name: None if p.missing_manifests() else p.fingerprint for p in found}
     if as_json:
-        emit({"protocols": [{**p.model_dump(mode="json"), "fingerprint": p.fingerprint} for p in found]})
+        emit(
+            {
+                "protocols": [
+                    {**p.model_dump(mode="json", exclude={"data"}), "steps": p.task_names,
+                     "fingerprint": prints[p.name], "frozen": p.frozen}
+                    for p in found
+                ]
+            }
+        )  # fmt: skip
         return
     table = Table("protocol", "what it is", "tasks", "budget a task", "fingerprint")
     for p in found:
         budget = f"{p.budget.steps} steps of {p.budget.batch_size}"
-        tasks = f"{len(p.tasks)}: " + ", ".join(p.tasks)
-        table.add_row(p.name, p.title + ("" if p.ranked else " (never ranked)"), tasks, budget, p.fingerprint[:12])
+        counts = {name: sum(p.tasks[step.dataset] == name for step in p.steps) for name in p.tasks}
+        parts = [name if count == 1 else f"{name} in {count}" for name, count in counts.items()]
+        tasks = f"{len(p.steps)}: " + ", ".join(parts)
+        title = p.title + ("" if p.ranked else " (never ranked)")
+        print_ = prints[p.name]
+        shown = "needs its data" if print_ is None else print_[:12] + ("" if p.frozen else " (first use)")
+        table.add_row(p.name, title, tasks, budget, shown)
     Console().print(table)
+
+
+@app.command()
+def conformance(
+    protocol: Annotated[str, typer.Option(help="A protocol with a published zero-shot row, such as mtil-1.")],
+    backbone: Annotated[str | None, typer.Option(help="Weights of the row's own backbone from a file.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    store: StoreFolder = None,
+    data_root: DataRoot = None,
+    hub_root: HubRoot = None,
+    as_json: AsJson = False,
+    traceback: Traceback = False,
+) -> None:
+    """Run the untouched model and compare every column with the published row; say which is off, and why that may be.
+
+    Exit code 3 where a column is off by more than its tolerance.
+    """
+    from rich.console import Console
+
+    from vlcl_bench.conformance import check, print_result
+    from vlcl_bench.data.sources import Places
+    from vlcl_bench.engine.reporter import RichReporter
+
+    if traceback:
+        os.environ["VLCL_TRACEBACK"] = "1"
+    places = Places.given(data_root, hub_root)
+    result = check(protocol, backbone, device, store, places, RichReporter(Console(stderr=True)))
+    if as_json:
+        emit(result.to_dict())
+    else:
+        print_result(Console(), result)
+    if not result.conforms:
+        raise typer.Exit(3)
 
 
 @methods_app.callback()
@@ -216,3 +258,6 @@ def leaderboard_build(
         emit(result)
     else:
         typer.echo(f"{result['runs']} runs scored again; board: {folder / 'README.md'}")
+
+
+register_doctor(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ HEADLINE_WORDS = {
     "zero_shot": "Zero-shot: the untouched model",
     "zero_shot_transfer": "Zero-shot over the tasks of Transfer",
 }
+COLUMNS = 11
+"""Tasks next to each other in a heat map: as many as MTIL has, on eighty characters."""
+EXTRAS = ("agnostic", "agnostic_plain", "incremental", "retrieval", "bleu4")
 TWINS = {"agnostic": "task-agnostic", "agnostic_plain": "…one template"}
 
 
@@ -64,7 +68,7 @@ def summary(folder: Path, record: Record) -> dict[str, Any]:
         "tasks": scores["tasks"],
         "matrix": scores["matrix"],
         "zero_shot": scores["zero_shot"],
-        **{key: scores[key] for key in TWINS},
+        **{key: scores[key] for key in EXTRAS if key in scores},
         "cost": record.cost.model_dump(mode="json"),
         "weight": record.weight.model_dump(mode="json"),
         "usage": record.usage.model_dump(mode="json"),
@@ -125,37 +129,96 @@ def print_details(console: Console, record: Record) -> None:
 
 def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
     """The R matrix as a heat map, then the headline metrics, the task-agnostic ones beside them."""
-    console.print(heat_map(scores["tasks"], scores["matrix"], scores["zero_shot"]))
+    captioned = "retrieval" in scores
+    what = "mean of image-to-text and text-to-image R@1" if captioned else "accuracy"
+    print_heat_map(console, scores["tasks"], scores["matrix"], scores["zero_shot"], what)
+    if captioned:
+        bleu = scores["bleu4"]
+        print_heat_map(console, scores["tasks"], bleu["matrix"], bleu["zero_shot"], bleu["metric"], letter="B")
     twins = {words: scores[key] for key, words in TWINS.items() if scores.get(key)}
-    table = Table("metric", "task-aware", *twins)
+    if captioned:
+        twins = {"captions: BLEU-4": scores["bleu4"]}
+    table = Table("metric", "R@1" if captioned else "task-aware", *twins)
     for key, words in HEADLINE_WORDS.items():
         columns = [scores["metrics"], *(twin["metrics"] for twin in twins.values())]
         table.add_row(words, *[format_metric(metrics.get(key)) for metrics in columns])
     console.print(table)
+    if captioned:
+        console.print(recall_table(scores))
+    if "incremental" in scores:
+        console.print(incremental_table(scores["incremental"]))
 
 
-def heat_map(tasks: Sequence[str], matrix: Sequence[Sequence[float]], zero_shot: Sequence[float] | None) -> Table:
+def recall_table(scores: Mapping[str, Any]) -> Table:
+    """Recall after the last task by gallery, in percent, that of the untouched model in brackets."""
+    table = Table("after the last task", *scores["tasks"])
+    for name, found in scores["retrieval"].items():
+        if name != "rsum":
+            pairs = zip(found["matrix"][-1], found["zero_shot"], strict=True)
+            table.add_row(name, *[f"{last:.1f} ({start:.1f})" for last, start in pairs])
+    return table
+
+
+def incremental_table(found: Mapping[str, Any]) -> Table:
+    """Class-incremental accuracy by data set, in percent."""
+    table = Table("class-incremental: names seen so far", "average", "last", "at the end of the stream")
+    for name, part in found.items():
+        table.add_row(name, *[f"{part[key]:.1f}" for key in ("average", "last", "final")])
+    return table
+
+
+def print_heat_map(
+    console: Console,
+    tasks: Sequence[str],
+    matrix: Sequence[Sequence[float]],
+    zero_shot: Sequence[float] | None,
+    what: str,
+    letter: str = "R",
+) -> None:
+    """The heat map, in parts where the stream has more tasks than fit next to each other."""
+    for start in range(0, len(tasks), COLUMNS):
+        columns = range(start, min(start + COLUMNS, len(tasks)))
+        console.print(heat_map(tasks, matrix, zero_shot, what, letter, columns))
+
+
+def heat_map(
+    tasks: Sequence[str],
+    matrix: Sequence[Sequence[float]],
+    zero_shot: Sequence[float] | None,
+    what: str = "accuracy",
+    letter: str = "R",
+    columns: Sequence[int] | None = None,
+) -> Table:
     """R as a table: a row for each stage, a column for each task, cells coloured from low (red) to high (green).
 
     Numbers stand in every cell, so that nothing is lost without colour; the task just learned is bold.
     """
     table = Table(
-        title="R: accuracy in % on each task (columns) after each stage (rows)",
+        title=f"{letter}: {what} in % on each task (columns) after each stage (rows)",
         title_style="bold", title_justify="left", box=None, padding=(0, 0), pad_edge=False,
     )  # fmt: skip
     table.add_column("after", no_wrap=True)
-    for task in tasks:
-        table.add_column(short(task), justify="right", no_wrap=True)
+    shown = range(len(tasks)) if columns is None else columns
+    for i in shown:
+        table.add_column(short(tasks[i]), justify="right", no_wrap=True)
     if zero_shot is not None:
-        table.add_row(" 0 nothing ", *[_cell(value, False) for value in zero_shot])
+        table.add_row(" 0 nothing ", *[_cell(zero_shot[i], False) for i in shown])
     for j, row in enumerate(matrix):
-        table.add_row(f"{j + 1:2d} {tasks[j][:7]:7} ", *[_cell(value, i == j) for i, value in enumerate(row)])
+        table.add_row(f"{j + 1:2d} {row_name(tasks[j]):7} ", *[_cell(row[i], i == j) for i in shown])
     return table
 
 
 def short(task: str) -> str:
     """A task's name in the five letters that leave room for eleven columns on eighty characters."""
-    return " " + task.removeprefix("dev-").removeprefix("task ")[:5]
+    numbered = re.fullmatch(r"(?:mini-)?(..).*(-\d\d)", task)
+    if numbered:
+        return " " + numbered[1] + numbered[2]
+    return " " + re.sub("^(dev-|task |coco-|mini-scenes-|mini-)", "", task)[:5]
+
+
+def row_name(task: str) -> str:
+    """A task's name in seven letters."""
+    return short(task).strip() if re.search(r"-\d\d$", task) else task.removeprefix("coco-")[:7]
 
 
 def _cell(value: float, learned: bool) -> Text:

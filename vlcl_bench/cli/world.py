@@ -15,10 +15,19 @@ def sheet(
     out: Annotated[Path, typer.Argument(help="PNG to write.")],
     per_split: Annotated[int, typer.Option(help="Pictures of each class and split.")] = 5,
     development: Annotated[bool, typer.Option("--development", help="Show mini-dev's data sets instead.")] = False,
+    streams: Annotated[
+        bool, typer.Option("--streams", help="Show mini-c2r's and mini-c2f's data sets instead.")
+    ] = False,
 ) -> None:
-    """Draw a contact sheet: a row for each class, training pictures left, test pictures right."""
-    from vlcl_bench.world.contact_sheet import contact_sheet
+    """Draw a contact sheet: training pictures left, test pictures right, of every class or captioned set."""
+    from vlcl_bench.errors import UsageError
+    from vlcl_bench.world.contact_sheet import contact_sheet, stream_sheet
 
+    if streams:
+        if development:
+            raise UsageError("--streams and --development ask for two sheets", "Give one of them.")
+        typer.echo(f"wrote {stream_sheet(out)}")
+        return
     typer.echo(f"wrote {contact_sheet(out, per_split, development)}")
 
 

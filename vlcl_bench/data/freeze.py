@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
-from vlcl_bench.data.manifest import FOLDER, Manifest, write_manifest
-from vlcl_bench.data.sources import SPLITS, DataSet
-from vlcl_bench.fileio import sha256_bytes
+from vlcl_bench.data.manifest import COMMITTED, FOLDER, Manifest, write_manifest
+from vlcl_bench.data.sources import DataSet, Places
+from vlcl_bench.data.verify import first_manifest
 
 
 def freeze(dataset: DataSet, folder: Path = FOLDER) -> Manifest:
     """Draw every picture of a data set and write its manifest."""
-    rows = []
-    for split in SPLITS:
-        for (sample, label), image in zip(dataset.samples(split), dataset.pictures(split), strict=True):
-            rows.append((split, sample, sha256_bytes(image.tobytes()), label))
-    frame = pd.DataFrame(rows, columns=["split", "sample", "sha256", "label"])
-    manifest = Manifest(dataset.name, dataset.class_names, frame)
+    made = first_manifest(dataset, dataset.collect(Places()), lambda done, total: None)
+    manifest = replace(made, origin={}, status=COMMITTED)
     write_manifest(manifest, folder)
     return manifest

@@ -1,20 +1,28 @@
-"""Sources: how the pictures of a data set come to be. The mini world draws them."""
+"""Data sets: where their pictures come from. The mini world draws them; real ones lie in folders or on the hub."""
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlcl_bench.data.originals import Original
+from vlcl_bench.data.real.spec import Entry, RealSpec
 from vlcl_bench.errors import UsageError, nearest
+from vlcl_bench.fileio import sha256_bytes
 
 if TYPE_CHECKING:
-    from vlcl_bench.world.domains import Domain
+    from vlcl_bench.data.manifest import Manifest
+    from vlcl_bench.world.pictures import Picture
+    from vlcl_bench.world.scenes_with_captions import SceneSet
 
 SPLITS = ("train", "test")
+SOURCES = ("mini", "real")
 
 
 @dataclass(frozen=True)
@@ -25,64 +33,214 @@ class DataCard:
     description: str
     licence: str
     source: str
+    citation: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where real data may be: folders as the official archives unpack, or local copies of the hub's repositories.
+
+    With neither, the hub itself is asked. Raises :class:`UsageError` for a folder that is not there.
+    """
+
+    root: Path | None = None
+    hub_root: Path | None = None
+
+    def __post_init__(self) -> None:
+        for option, folder in (("--data-root", self.root), ("--hub-root", self.hub_root)):
+            if folder is not None and not folder.is_dir():
+                raise UsageError(f"{option} {folder} is not a folder", "Give the folder that holds the data sets.")
+
+    @classmethod
+    def given(cls, root: Path | None, hub_root: Path | None) -> Places:
+        """What the command line says, else ``$VLCL_DATA_ROOT`` and ``$VLCL_HUB_ROOT``."""
+
+        def chosen(path: Path | None, variable: str) -> Path | None:
+            return path or (Path(os.environ[variable]) if os.environ.get(variable) else None)
+
+        return cls(chosen(root, "VLCL_DATA_ROOT"), chosen(hub_root, "VLCL_HUB_ROOT"))
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What was found of a data set: its pictures, training before test, and where they come from."""
+
+    entries: Sequence[Entry]
+    origin: str
 
 
 class DataSet(ABC):
-    """A labelled set of pictures with class names, prompt templates and fixed splits."""
+    """Pictures with class names and prompt templates, or with captions; and fixed splits.
+
+    ``side`` is the side in pixels where all pictures are squares of one size already; ``small`` sets are kept
+    decoded as a whole, of the others only the test pictures are.
+    """
 
     name: str
     class_names: tuple[str, ...]
     templates: tuple[str, ...]
-    image_size: int
     card: DataCard
+    side: int | None = None
+    small: bool = True
+    captioned: bool = False
 
     @abstractmethod
-    def samples(self, split: str) -> list[tuple[str, int]]:
-        """Sample identifiers and labels of a split, in the data set's order."""
+    def collect(self, places: Places, manifest: Manifest | None = None) -> Collection:
+        """Find all pictures; ``manifest`` helps where a copy does not say which picture is which."""
 
-    @abstractmethod
-    def pictures(self, split: str) -> Iterator[np.ndarray]:
-        """Decoded pictures of a split in the same order, each ``(s, s, 3)`` uint8."""
+
+@dataclass(frozen=True)
+class Rendered(Original):
+    """A picture of the mini world, drawn when it is asked for."""
+
+    picture: Picture
+    styles: Mapping[str, Any]
+    remedy = "Another version of a drawing or imaging package is installed; install the versions of requirements.lock."
+
+    @property
+    def where(self) -> str:  # type: ignore[override]
+        """The picture's identifier."""
+        return self.picture.id
+
+    def load(self) -> tuple[str, np.ndarray]:
+        """See :meth:`Original.load`; all are of one size, so the hash is over the pixels alone."""
+        from vlcl_bench.world.pictures import render
+
+        pixels = render(self.picture, self.styles)
+        return sha256_bytes(pixels.tobytes()), pixels
 
 
 class MiniDataSet(DataSet):
     """A domain of the mini world; see :mod:`vlcl_bench.world.domains`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, domain: Any) -> None:
         from vlcl_bench.world.renditions import SIZE
 
         self.name = name
-        self.domain = mini_domain(name)
-        self.class_names = self.domain.classes
-        self.templates = self.domain.templates
-        self.image_size = SIZE
+        self.domain = domain
+        self.class_names = domain.classes
+        self.templates = domain.templates
+        self.side = SIZE
         self.card = DataCard(
             title=f"mini world: {name}",
-            description=f"{len(self.class_names)} classes; stands for {self.domain.stands_for} in MTIL",
-            licence=_licence(self.domain.source),
-            source=_origin(self.domain.source),
+            description=f"{len(self.class_names)} classes; stands for {domain.stands_for}",
+            licence=_licence(domain.source),
+            source=_origin(domain.source),
         )
 
-    def samples(self, split: str) -> list[tuple[str, int]]:
-        """See :meth:`DataSet.samples`."""
-        return [(picture.id, label) for picture, label in self.domain.pictures(split)]
+    def collect(self, places: Places, manifest: Manifest | None = None) -> Collection:
+        """See :meth:`DataSet.collect`."""
+        styles = getattr(self.domain, "styles", None) or {self.name: self.domain.style}
+        entries = [
+            Entry(picture.id, split, label, Rendered(picture, styles))  # type: ignore[arg-type]
+            for split in SPLITS
+            for picture, label in self.domain.pictures(split)
+        ]
+        return Collection(entries, "drawn by vlcl_bench.world")
 
-    def pictures(self, split: str) -> Iterator[np.ndarray]:
-        """See :meth:`DataSet.pictures`."""
-        from vlcl_bench.world.pictures import render
 
-        styles = {self.name: self.domain.style}
-        return (render(picture, styles) for picture, _ in self.domain.pictures(split))
+class RealDataSet(DataSet):
+    """A real data set, from folders below the data root or from the hub."""
+
+    def __init__(self, spec: RealSpec) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.class_names = spec.class_names
+        self.templates = spec.templates
+        self.small = spec.small
+        self.captioned = spec.captioned
+        self.card = DataCard(spec.title, spec.description, spec.licence, spec.source, spec.citation, spec.notes)
+
+    def collect(self, places: Places, manifest: Manifest | None = None) -> Collection:
+        """See :meth:`DataSet.collect`; what does not fit the protocol is refused with an explanation."""
+        from vlcl_bench.data.real.assemble import assemble
+        from vlcl_bench.data.real.captions import CAPTION_LAYOUTS
+        from vlcl_bench.data.real.layouts import LAYOUTS, locate
+
+        if places.root is not None:
+            readers = LAYOUTS | CAPTION_LAYOUTS
+            if self.spec.layout not in readers:
+                raise UsageError(f"no folder layout {self.spec.layout!r}", nearest(self.spec.layout, readers))
+            folder = locate(self.spec, places.root)
+            return Collection(assemble(self.spec, readers[self.spec.layout](folder, self.spec)), "folder")
+        return self._from_hub(places, manifest)
+
+    def _from_hub(self, places: Places, manifest: Manifest | None) -> Collection:
+        from vlcl_bench.data.real.assemble import assemble
+        from vlcl_bench.data.real.hub import match_to_manifest, read_hub
+
+        if self.spec.hub is None:
+            raise UsageError(
+                f"{self.name}: no copy on the hub gives this protocol's split",
+                f"Unpack the official archive ({self.spec.source}) into DIR/{self.spec.folders[0]} and add "
+                "--data-root DIR.",
+            )
+        pinned = self.spec.hub.revision or (manifest.hub_revision(self.spec.hub.repo) if manifest else None)
+        found = read_hub(self.spec, places.hub_root, pinned)
+        if manifest is not None:
+            # A gallery is drawn from more test pictures than a manifest holds.
+            matched = match_to_manifest(found.entries, manifest.rows, extra=self.spec.gallery is not None)
+            return Collection(matched, found.origin)
+        return Collection(assemble(self.spec, found.entries), found.origin)
 
 
-def mini_domain(name: str) -> Domain:
-    """The domain of a mini data set, of the benchmark or of ``mini-dev``."""
+@dataclass(frozen=True)
+class Composed(Original):
+    """A captioned picture of the mini world, drawn when it is asked for."""
+
+    where: str
+    render: Callable[[], np.ndarray]
+
+    def load(self) -> tuple[str, np.ndarray]:
+        """See :meth:`Original.load`."""
+        pixels = self.render()
+        return sha256_bytes(pixels.tobytes()), pixels
+
+
+class MiniScenes(DataSet):
+    """Captioned scenes of the mini world; see :mod:`vlcl_bench.world.scenes_with_captions`."""
+
+    captioned = True
+    class_names = ()
+    templates = ()
+
+    def __init__(self, name: str, scenes: SceneSet) -> None:
+        from vlcl_bench.world.renditions import SIZE
+
+        self.name = name
+        self.scenes = scenes
+        self.side = SIZE
+        self.card = DataCard(
+            title=f"mini world: {name}",
+            description=f"scenes with five captions each; stand for {scenes.stands_for}",
+            licence=scenes.licence,
+            source=scenes.source,
+        )
+
+    def collect(self, places: Places, manifest: Manifest | None = None) -> Collection:
+        """See :meth:`DataSet.collect`."""
+        entries = [
+            Entry(sample, split, -1, Composed(sample, render), captions)  # type: ignore[arg-type]
+            for split in SPLITS
+            for sample, render, captions in self.scenes.scenes(split)
+        ]
+        return Collection(entries, "drawn by vlcl_bench.world")
+
+
+def mini_dataset(name: str) -> DataSet:
+    """A data set of the mini world, of a benchmark stream or of ``mini-dev``."""
+    from vlcl_bench.world.class_stream import class_streams
     from vlcl_bench.world.domains import development_domains, domains
+    from vlcl_bench.world.scenes_with_captions import scene_sets
 
-    known = domains() | development_domains()
-    if name not in known:
-        raise UsageError(f"no data set {name!r} in the mini world", nearest(name, known))
-    return known[name]
+    labelled: dict[str, Any] = domains() | development_domains() | class_streams()
+    captioned = scene_sets()
+    if name in captioned:
+        return MiniScenes(name, captioned[name])
+    if name not in labelled:
+        raise UsageError(f"no data set {name!r} in the mini world", nearest(name, [*labelled, *captioned]))
+    return MiniDataSet(name, labelled[name])
 
 
 def _licence(source: str) -> str:
@@ -101,8 +259,15 @@ def _origin(source: str) -> str:
     return "vlcl_bench.world.sketches"
 
 
-def open_dataset(source: str, name: str) -> DataSet:
-    """The data set ``name`` of a source; raises :class:`UsageError` for a source that does not exist."""
+def open_dataset(source: str, name: str, own: Sequence[RealSpec] = ()) -> DataSet:
+    """The data set ``name`` of a source, a protocol's ``own`` ones first; :class:`UsageError` where there is none."""
+    for spec in own:
+        if spec.name == name:
+            return RealDataSet(spec)
     if source == "mini":
-        return MiniDataSet(name)
-    raise UsageError(f"no data source {source!r}", nearest(source, ["mini"]))
+        return mini_dataset(name)
+    if source == "real":
+        from vlcl_bench.data.real.catalogue import spec_of
+
+        return RealDataSet(spec_of(name))
+    raise UsageError(f"no data source {source!r}", nearest(source, SOURCES))

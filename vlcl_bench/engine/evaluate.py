@@ -7,53 +7,121 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from vlcl_bench.captions.consensus import NEAREST, Bank
+from vlcl_bench.captions.retrieval import TopK, best_columns
+from vlcl_bench.captions.scoring import answers_frame
 from vlcl_bench.data.store import StoredDataSet
 from vlcl_bench.engine.player import Player
-from vlcl_bench.protocols import Protocol
+from vlcl_bench.protocols import Protocol, Step
+from vlcl_bench.scoring import NOT_RECORDED, SEEN_COLUMN
 from vlcl_bench.seeds import derive_seed
-from vlcl_bench.tasks import Query, plain_query, task_query, union_query
+from vlcl_bench.tasks import Query, caption_query, plain_query, task_query, union_query
 
 TOP = 5
 LOGIT_STEP = 1 / 256
 """Stored logits are rounded to this step (4e-5 of a cosine at scale 100), which takes a third off a record."""
 
 
+Progress = Callable[[int, int, str], None]
+
+
 def label_spaces(protocol: Protocol) -> tuple[tuple[Query, ...], Query, Query]:
-    """The label space of each task, that of all names of all tasks, and the same with one plain template."""
+    """The label space of each data set, that of all names of all of them, and the same with one plain template."""
     queries = tuple(task_query(d.name, d.class_names, d.templates) for d in protocol.datasets)
-    return queries, union_query(queries), plain_query(protocol.merged_names)
+    return queries, union_query(queries), plain_query(protocol.distinct_names)
 
 
 def evaluate(
-    player: Player,
-    protocol: Protocol,
-    stored: list[StoredDataSet],
-    stage: int,
-    progress: Callable[[int, int, str], None],
+    player: Player, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
 ) -> pd.DataFrame:
     """Predictions of one stage for all tasks, as :mod:`vlcl_bench.records` stores them."""
+    evaluator = _evaluate_captions if protocol.captioned else _evaluate_labels
+    return pd.concat(evaluator(player, protocol, stored, stage, progress), ignore_index=True)
+
+
+def _evaluate_labels(
+    player: Player, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
+) -> list[pd.DataFrame]:
+    """A frame for each task. Batches mix all test pictures of a data set, also where its classes are several tasks."""
     queries, union, plain = label_spaces(protocol)
-    place = {name: i for i, name in enumerate(protocol.merged_names)}
-    merged = np.array([place[name] for name in union.names])
+    merged = np.array([protocol.merged_place[name] for name in union.names])
+    merged_plain = np.array([protocol.merged_place[name] for name in plain.names])
+    count = int(merged.max()) + 1
     total, done, frames = sum(len(data.test) for data in stored), 0, []
-    for query, data in zip(queries, stored, strict=True):
+    for place, (query, data) in enumerate(zip(queries, stored, strict=True)):
+        steps = [step for step in protocol.steps if step.dataset == place]
+        seen = [step.seen for step in steps[: max(0, stage - protocol.steps.index(steps[0]))]]
         order = np.random.default_rng(derive_seed(0, "evaluation order", data.name)).permutation(len(data.test))
-        answers: list[pd.DataFrame] = []
+        answers: list[dict[str, np.ndarray]] = []
         for start in range(0, len(order), protocol.evaluation_batch):
             rows = order[start : start + protocol.evaluation_batch]
             own, every, plainly = player.score(np.ascontiguousarray(data.test[rows]), [query, union, plain])
             answer = _answers(rows, own)
-            answer["agnostic_top1"] = merged_top1(every, merged, len(place))
-            answer["agnostic_plain_top1"] = plainly.argmax(axis=1)
+            answer["agnostic_top1"] = merged_top1(every, merged, count)
+            answer["agnostic_plain_top1"] = merged_top1(plainly, merged_plain, count)
+            if protocol.class_groups:
+                answer[SEEN_COLUMN] = _best_seen(own, seen[-1] if seen else None)
             answers.append(answer)
             done += len(rows)
             progress(done, total, data.name)
-        frame = pd.concat(answers).sort_values("sample", kind="stable")
-        frame.insert(0, "task", data.name)
-        frames.append(frame)
-    result = pd.concat(frames, ignore_index=True)
-    result.insert(0, "stage", stage)
-    return result
+        found = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+        frame = pd.DataFrame(found).sort_values("sample", kind="stable")
+        frames += [
+            _of_task(frame, protocol, number, step, stage)
+            for number, step in enumerate(protocol.steps, 1)
+            if step.dataset == place
+        ]
+    return frames
+
+
+def _best_seen(logits: np.ndarray, seen: tuple[int, ...] | None) -> np.ndarray:
+    """Best class id among those seen so far, ties to the lower id; -1 where nothing was seen."""
+    if not seen:
+        return np.full(len(logits), NOT_RECORDED)
+    ids = np.sort(seen)
+    return ids[logits[:, ids].argmax(axis=1)]
+
+
+def _of_task(frame: pd.DataFrame, protocol: Protocol, number: int, step: Step, stage: int) -> pd.DataFrame:
+    """The rows of one task of a data set's predictions, its samples counted from 0."""
+    part = frame.iloc[protocol.test_rows(step)].copy()
+    part["sample"] = np.arange(len(part))
+    if SEEN_COLUMN in part and (number > stage or step.classes is None):
+        part[SEEN_COLUMN] = NOT_RECORDED  # a task that was not learned yet has no such answer
+    part.insert(0, "task", step.name)
+    part.insert(0, "stage", stage)
+    return part
+
+
+def _evaluate_captions(
+    player: Player, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
+) -> list[pd.DataFrame]:
+    """A frame for each task: retrieval in both directions within its gallery, and a caption from the bank."""
+    bank = Bank(protocol.bank_captions)
+    bank_query = caption_query(None, protocol.bank_captions)
+    total, done, frames = sum(len(data.test) for data in stored), 0, []
+    for step, data in zip(protocol.steps, stored, strict=True):
+        captions = protocol.manifests[step.dataset].captions("test")
+        texts = [text for own in captions for text in own]
+        order = np.random.default_rng(derive_seed(0, "evaluation order", data.name)).permutation(len(data.test))
+        # A method must not see which captions belong together: they are shuffled, and their scores put back.
+        mixed = np.random.default_rng(derive_seed(0, "caption order", data.name)).permutation(len(texts))
+        back = np.argsort(mixed)
+        gallery = caption_query(data.name, tuple(texts[place] for place in mixed))
+        top = TopK(len(order), len(gallery.names))
+        nearest = np.empty((len(order), min(NEAREST, len(bank.captions))), np.int64)
+        for start in range(0, len(order), protocol.evaluation_batch):
+            rows = order[start : start + protocol.evaluation_batch]
+            own, banked = player.score(np.ascontiguousarray(data.test[rows]), [gallery, bank_query])
+            top.add(rows, own[:, back])
+            nearest[rows] = best_columns(banked, nearest.shape[1])
+            done += len(rows)
+            progress(done, total, data.name)
+        answers: dict[str, np.ndarray] = {
+            "i2t": top.i2t(), "t2i": top.t2i(), "caption": bank.choose(nearest), "nearest": nearest[:, 0],
+        }  # fmt: skip
+        frames.append(answers_frame(stage, step.name, answers))
+    return frames
 
 
 def merged_top1(logits: np.ndarray, merged: np.ndarray, names: int) -> np.ndarray:
@@ -63,14 +131,12 @@ def merged_top1(logits: np.ndarray, merged: np.ndarray, names: int) -> np.ndarra
     return np.maximum.reduceat(logits[:, order], starts, axis=1).argmax(axis=1)
 
 
-def _answers(rows: np.ndarray, logits: np.ndarray) -> pd.DataFrame:
+def _answers(rows: np.ndarray, logits: np.ndarray) -> dict[str, np.ndarray]:
     """Top-5 with logits; ties go to the lower class id, missing places are -1 and NaN."""
-    count = min(TOP, logits.shape[1])
-    top = np.argsort(-logits, axis=1, kind="stable")[:, :count]
+    top = best_columns(logits, TOP)
     values = np.round(np.take_along_axis(logits, top, axis=1) / LOGIT_STEP) * LOGIT_STEP
-    frame = pd.DataFrame({"sample": rows})
-    for k in range(TOP):
-        frame[f"top{k + 1}"] = top[:, k] if k < count else -1
-    for k in range(TOP):
-        frame[f"logit{k + 1}"] = (values[:, k] if k < count else np.full(len(rows), np.nan)).astype(np.float32)
-    return frame
+    values = np.where(top == NOT_RECORDED, np.nan, values).astype(np.float32)
+    answers = {"sample": rows}
+    answers |= {f"top{k + 1}": top[:, k] for k in range(TOP)}
+    answers |= {f"logit{k + 1}": values[:, k] for k in range(TOP)}
+    return answers

@@ -17,7 +17,6 @@ from rich.progress import (
 )
 
 from vlcl_bench.protocols import Protocol
-from vlcl_bench.scoring import stage_accuracies
 
 Advance = Callable[[int, int, str], None]
 
@@ -63,6 +62,6 @@ class RichReporter(Reporter):
 
     def stage_done(self, stage: int, frame: pd.DataFrame, protocol: Protocol) -> None:
         """Accuracies of the stage, so that forgetting can be watched while it happens."""
-        accuracies = stage_accuracies(frame, protocol.label_table)
+        accuracies = protocol.answer_key.stage_scores(frame)
         cells = "  ".join(f"{name[:9]} {value:.0f}" for name, value in accuracies.items())
         self.console.print(f"stage {stage:2d}  {cells}", highlight=False, soft_wrap=True)

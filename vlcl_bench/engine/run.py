@@ -13,28 +13,32 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import pandas as pd
 import torch
 
 from vlcl_bench import records
 from vlcl_bench.backbones import load_backbone, weights_sha256
 from vlcl_bench.backbones.base import Backbone
+from vlcl_bench.backbones.canary import check as check_canary
+from vlcl_bench.data.pictures import some
+from vlcl_bench.data.sources import Places
 from vlcl_bench.data.store import Store, StoredDataSet
+from vlcl_bench.engine.data import data_origin, describe_data, open_store
 from vlcl_bench.engine.evaluate import evaluate
 from vlcl_bench.engine.journal import JOURNAL_NAME, Event, Journal
 from vlcl_bench.engine.player import Footprint, InlinePlayer, Player, backbone_sizes, guarded, seed_everything
 from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance
-from vlcl_bench.engine.reporter import Advance, Reporter
+from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import machine_error, remove_leftovers, sha256_file
 from vlcl_bench.methods.registry import LoadedMethod, load_method, make_config
+from vlcl_bench.places import data_home
 from vlcl_bench.protocols import Protocol, load_protocol
 from vlcl_bench.records import Identity, Record
-from vlcl_bench.scoring import rescore
 from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Task
 
@@ -56,6 +60,8 @@ class Request:
     out: Path | None = None
     runs: Path = Path("runs")
     store: Path | None = None
+    data_root: Path | None = None
+    hub_root: Path | None = None
     keep_states: KeepStates = "last"
 
 
@@ -74,10 +80,12 @@ def run(request: Request, reporter: Reporter) -> Outcome:
     loaded = load_method(request.method)
     config = make_config(loaded.cls, request.settings, protocol.scale)
     device = choose_device(request.device)
+    places = Places.given(request.data_root, request.hub_root)
     name = request.backbone or protocol.backbone
     with reporter.phase(f"loading {name}"):
         backbone = load_backbone(name)
     check_picture_size(backbone, protocol)
+    describe_data(protocol, places, reporter)
     identity = Identity(
         protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
         method=loaded.name, method_source_sha256=loaded.source_sha256, config=config.model_dump(mode="json"),
@@ -90,8 +98,9 @@ def run(request: Request, reporter: Reporter) -> Outcome:
             drop_stage_predictions(folder)
             reporter.say(f"this run is already finished: {folder}")
             return Outcome(folder, record, True)
-        stored = open_store(protocol, Store(request.store), reporter)
+        stored = open_store(protocol, places, Store(request.store), reporter)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        canary = check_canary(backbone, data_home() / "canaries", identity.backbone_sha256).status
         # Filling fresh memory finds bugs in kernels; it costs 5 % of a step and changes no result.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         # The constructor of a method may draw random weights; they follow from the run's seed.
@@ -102,16 +111,15 @@ def run(request: Request, reporter: Reporter) -> Outcome:
         player = InlinePlayer(method, protocol, request.seed, device, pristine)
         stages = Stages(folder, journal, player, protocol, stored, reporter, request.keep_states)
         stages.play()
-        return Outcome(folder, stages.conclude(identity, loaded, device), False)
+        return Outcome(folder, stages.conclude(identity, loaded, device, canary), False)
 
 
 def check_picture_size(backbone: Backbone, protocol: Protocol) -> None:
     """Raise :class:`UsageError` where the backbone takes pictures of another size than the protocol has."""
-    side = protocol.datasets[0].image_size
-    if backbone.image_size != side:
+    if backbone.image_size != protocol.side:
         raise UsageError(
             f"backbone {backbone.name!r} takes pictures of {backbone.image_size} pixels; those of {protocol.name} "
-            f"have {side}",
+            f"have {protocol.side}",
             f"Leave --backbone out: the protocol's is {protocol.backbone}.",
         )
 
@@ -164,23 +172,6 @@ def _difference(folder: Path, started: Event, identity: Identity) -> str:
     return f"{folder} holds another run ({started['run_hash']}); " + "; ".join(changed)
 
 
-def open_store(protocol: Protocol, store: Store, reporter: Reporter) -> list[StoredDataSet]:
-    """The decoded pictures of all tasks, built where they are missing."""
-    missing = [(d, m) for d, m in zip(protocol.datasets, protocol.manifests, strict=True) if not store.has(m)]
-    total, before = sum(len(manifest.rows) for _, manifest in missing), 0
-    if missing:
-        with reporter.phase("building the picture store (once)", total) as progress:
-            for dataset, manifest in missing:
-                store.build(dataset, manifest, partial(_shifted, progress, before, total, dataset.name))
-                before += len(manifest.rows)
-    return [store.open(manifest) for manifest in protocol.manifests]
-
-
-def _shifted(progress: Advance, before: int, total: int, name: str, done: int, of: int) -> None:
-    """Progress of one data set as progress of all of them."""
-    progress(before + done, total, name)
-
-
 def finished_record(folder: Path, identity: Identity) -> Record:
     """A finished run's record, after checking that its predictions are the ones it was written with."""
     hint = f"Restore it from a copy, or delete {folder} and give the same command again."
@@ -229,7 +220,7 @@ class Stages:
 
     def play(self) -> None:
         """Do every stage that is not committed."""
-        last = len(self.protocol.tasks)
+        last = len(self.protocol.steps)
         first = next((s for s in range(last + 1) if not self.journal.last("evaluated", stage=s)), last + 1)
         if first > 0:
             self.reporter.say(f"continuing after stage {first - 1} of {last}")
@@ -266,7 +257,7 @@ class Stages:
         with self.clock.measure() as seconds:
             if stage > 0:
                 task = self.task(stage)
-                label = f"[{stage}/{len(self.protocol.tasks)}] learning {task.name}"
+                label = f"[{stage}/{len(self.protocol.steps)}] learning {task.name}"
                 with self.reporter.phase(label, self.protocol.budget.steps) as progress:
                     report = self.player.learn(task, progress)
                 facts = {"counts": report.counts, "log": report.log}
@@ -277,14 +268,23 @@ class Stages:
 
     def task(self, stage: int) -> Task:
         """The training view of a stage's task."""
-        dataset, manifest = self.protocol.datasets[stage - 1], self.protocol.manifests[stage - 1]
-        images, labels = self.stored[stage - 1].train, manifest.labels("train")
-        return Task(stage, dataset.name, dataset.class_names, dataset.templates, images, labels)
+        step = self.protocol.steps[stage - 1]
+        dataset, manifest = self.protocol.datasets[step.dataset], self.protocol.manifests[step.dataset]
+        images, labels = self.stored[step.dataset].train, manifest.labels("train")
+        if step.classes is None or step.seen is None:
+            captions = tuple(manifest.captions("train")) if dataset.captioned else None
+            names = dataset.class_names
+            return Task(stage, step.name, names, dataset.templates, images, labels, dataset.name, captions)
+        rows = np.flatnonzero(np.isin(labels, step.classes))
+        place = {label: i for i, label in enumerate(step.seen)}
+        own = np.array([place[label] for label in labels[rows]], np.int64)
+        names = tuple(dataset.class_names[label] for label in step.seen)
+        return Task(stage, step.name, names, dataset.templates, some(images, rows), own, dataset.name)
 
     def evaluate(self, stage: int) -> None:
         """Evaluate all tasks and commit the stage."""
         total = sum(len(data.test) for data in self.stored)
-        label = f"[{stage}/{len(self.protocol.tasks)}] evaluating"
+        label = f"[{stage}/{len(self.protocol.steps)}] evaluating"
         with self.clock.measure() as seconds, self.reporter.phase(label, total) as progress:
             frame = evaluate(self.player, self.protocol, self.stored, stage, progress)
         digest = records.write_predictions(self.predictions_path(stage), frame)
@@ -304,7 +304,7 @@ class Stages:
     def collect(self) -> pd.DataFrame:
         """All predictions, checked against the journal."""
         frames = []
-        for stage in range(len(self.protocol.tasks) + 1):
+        for stage in range(len(self.protocol.steps) + 1):
             path, event = self.predictions_path(stage), self.journal.last("evaluated", stage=stage)
             if event is None or not path.exists() or sha256_file(path) != event["predictions_sha256"]:
                 raise IntegrityError(
@@ -314,9 +314,9 @@ class Stages:
             frames.append(records.read_predictions(path))
         return pd.concat(frames, ignore_index=True)
 
-    def conclude(self, identity: Identity, loaded: LoadedMethod, device: torch.device) -> Record:
+    def conclude(self, identity: Identity, loaded: LoadedMethod, device: torch.device, canary: str) -> Record:
         """Write the one predictions file and the record, then drop what they replace."""
-        frame, tasks = self.collect(), len(self.protocol.tasks)
+        frame, tasks = self.collect(), len(self.protocol.steps)
         digest = records.write_predictions(self.folder / records.PREDICTIONS_NAME, frame)
         learned = [self.journal.last("learned", stage=s) or {} for s in range(tasks + 1)]
         evaluated = [self.journal.last("evaluated", stage=s) or {} for s in range(tasks + 1)]
@@ -360,7 +360,9 @@ class Stages:
             log=[{"stage": s, **line} for s, event in enumerate(learned) for line in event["log"]],
             predictions_sha256=digest,
             predictions_rows=len(frame),
-            scores=cast(records.Scores, rescore(frame, self.protocol.label_table)),
+            scores=cast(records.Scores, self.protocol.answer_key.rescore(frame)),
+            data={m.dataset: data_origin(m) for m in self.protocol.manifests},
+            canary=canary,
         )
         records.write_record(self.folder, record)
         self.drop_states({"none": tasks + 1, "last": tasks, "all": 0}[self.keep_states])

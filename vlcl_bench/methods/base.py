@@ -15,6 +15,9 @@ from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.methods.context import Batch, Context
 from vlcl_bench.tasks import Query, Task
 
+TEXTS_AT_ONCE = 4096
+"""Texts in one batch when a label space is encoded: enough for any data set's prompts, and a bound for banks."""
+
 
 class Config(BaseModel):
     """Settings of a method; ``--set key=value`` fills them, and unknown keys are refused."""
@@ -42,7 +45,8 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.backbone = backbone
         self.config = config
-        self._texts: dict[Query, Tensor] = {}
+        self._texts: dict[str, Tensor] = {}
+        self._queries: dict[Query, Tensor] = {}
         self.is_learning = False  # set by the harness around ``learn``: nothing is cached meanwhile
 
     @abstractmethod
@@ -65,15 +69,27 @@ class Method(nn.Module, ABC):
         section 3.1.4). Kept until the method changes; while it is learning, nothing is kept.
         """
         busy = self.training or self.is_learning
-        if query in self._texts and not busy:
-            return self._texts[query]
-        features = self.embed_texts([text for prompts in query.prompts for text in prompts])
+        if query in self._queries and not busy:
+            return self._queries[query]
+        keep = not (busy or torch.is_grad_enabled())
+        texts = [text for prompts in query.prompts for text in prompts]
+        features = self._remembered(texts) if keep else self.embed_texts(texts)
         sizes = [len(prompts) for prompts in query.prompts]
-        means = torch.stack([part.mean(dim=0) for part in features.split(sizes)])
-        found = F.normalize(means, dim=-1)
-        if not (busy or torch.is_grad_enabled()):
-            self._texts[query] = found
+        if max(sizes) == 1:
+            found = F.normalize(features, dim=-1)
+        else:
+            found = F.normalize(torch.stack([part.mean(dim=0) for part in features.split(sizes)]), dim=-1)
+        if keep:
+            self._queries[query] = found
         return found
+
+    def _remembered(self, texts: Sequence[str]) -> Tensor:
+        """Features of texts, of which those already encoded since the method last changed are not encoded again."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        for start in range(0, len(fresh), TEXTS_AT_ONCE):
+            part = fresh[start : start + TEXTS_AT_ONCE]
+            self._texts |= dict(zip(part, self.embed_texts(part), strict=True))
+        return torch.stack([self._texts[text] for text in texts])
 
     def score(self, images: Tensor, query: Query) -> Tensor:
         """Logits ``(n, c)`` of preprocessed pictures against a label space: scaled cosines by default."""
@@ -89,6 +105,7 @@ class Method(nn.Module, ABC):
     def forget_cached_texts(self) -> None:
         """Called by the harness whenever the method has changed."""
         self._texts.clear()
+        self._queries.clear()
 
     @property
     def device(self) -> torch.device:
@@ -130,15 +147,23 @@ class LossMethod(Method):
         return self.cross_entropy(batch, logits)
 
     def cross_entropy(self, batch: Batch, logits: Tensor) -> Tensor:
-        """Cross-entropy with the recipe's label smoothing."""
+        """Cross-entropy with the recipe's label smoothing.
+
+        On captioned tasks the symmetric contrastive loss of CLIP (Radford et al., 2021, figure 3), without smoothing:
+        ``logits`` are then ``(n, n)``, pictures by the captions drawn for them.
+        """
+        if batch.captions:
+            pairs = torch.arange(len(logits), device=logits.device)
+            return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
         return F.cross_entropy(logits, batch.labels, label_smoothing=self.config.label_smoothing)
 
     def learn(self, task: Task, ctx: Context) -> None:
         """The common recipe around :meth:`loss`."""
         self.start(task, ctx)
-        tokens = self.backbone.tokenize(task.prompts).to(self.device)
+        prompts = self.backbone.tokenize(task.prompts).to(self.device) if task.captions is None else None
 
         def step_loss(batch: Batch) -> Tensor:
+            tokens = self.backbone.tokenize(batch.captions).to(self.device) if prompts is None else prompts
             batch.image_features = self.embed_images(batch.images)
             batch.text_features = F.normalize(self.backbone.encode_text(tokens), dim=-1)
             logits = self.backbone.logit_scale * batch.image_features @ batch.text_features.T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +13,15 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as vision
 
+from vlcl_bench.data.pictures import Pictures
+from vlcl_bench.data.transforms import CROP_ATTEMPTS, crop_box
 from vlcl_bench.errors import MethodError
 from vlcl_bench.protocols import Augmentation, Budget
 from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Task
+
+DECODED_AHEAD = 3
+"""Batches that are decoded while the model is busy with the one before."""
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and a word on how it goes."""
@@ -25,12 +31,14 @@ Progress = Callable[[int, int, str], None]
 class Batch:
     """A training batch: preprocessed ``images`` ``(n, 3, s, s)``, ``labels`` ``(n,)``, ``indices`` into the task.
 
-    Features are filled in by the recipe.
+    Of a captioned task each picture comes with one of its ``captions``, drawn at random. Features are filled in by
+    the recipe.
     """
 
     images: Tensor
     labels: Tensor
     indices: np.ndarray
+    captions: list[str] = field(default_factory=list)
     image_features: Tensor = field(default_factory=lambda: torch.empty(0))
     text_features: Tensor = field(default_factory=lambda: torch.empty(0))
 
@@ -75,7 +83,8 @@ class Context:
 
     def learning_rate(self, task: Task) -> float:
         """The protocol's base learning rate for a task."""
-        return self.budget.learning_rates.get(task.name, self.budget.learning_rate)
+        rates = self.budget.learning_rates
+        return rates.get(task.name, rates.get(task.dataset, self.budget.learning_rate))
 
     def log(self, **values: Any) -> None:
         """Keep a line in the record's log: finite numbers (also of torch or numpy, with one element) and words."""
@@ -90,22 +99,38 @@ class Context:
         """
         generator = self.generator("batches", task.index, purpose)
         size = self.budget.batch_size if purpose == "train" else self.budget.reference_batch
-        while True:
-            order = torch.randperm(len(task.labels), generator=generator).numpy()
-            for start in range(0, len(order), size):
-                rows = order[start : start + size]
-                if purpose == "train":
-                    self.meter.task_pictures += len(rows)
-                else:
-                    self.meter.reference_pictures += len(rows)
-                pixels = torch.from_numpy(task.images[rows])
-                if augment:
-                    pixels = random_crops(pixels, self._augmentation, generator)
-                yield Batch(
-                    self._preprocess(pixels.to(self.device)),
-                    torch.from_numpy(task.labels[rows]).to(self.device),
-                    rows,
-                )
+        waiting: deque[tuple[np.ndarray, Callable[[], np.ndarray | Tensor]]] = deque()
+        for rows in shuffled(len(task.labels), size, generator):
+            waiting.append((rows, self._pictures(task, rows, augment, generator)))
+            if len(waiting) <= (DECODED_AHEAD if isinstance(task.images, Pictures) else 0):
+                continue
+            rows, pictures = waiting.popleft()
+            if purpose == "train":
+                self.meter.task_pictures += len(rows)
+            else:
+                self.meter.reference_pictures += len(rows)
+            pixels = torch.as_tensor(pictures())
+            batch = Batch(
+                self._preprocess(pixels.to(self.device)), torch.from_numpy(task.labels[rows]).to(self.device), rows
+            )
+            if task.captions is not None:
+                places = torch.rand(len(rows), generator=generator).tolist()
+                texts = [task.captions[row] for row in rows]
+                batch.captions = [own[int(place * len(own))] for own, place in zip(texts, places, strict=True)]
+            yield batch
+
+    def _pictures(
+        self, task: Task, rows: np.ndarray, augment: bool, generator: torch.Generator
+    ) -> Callable[[], np.ndarray | Tensor]:
+        """Begin to make a batch's pixels ``(n, s, s, 3)`` uint8; the returned function waits for them."""
+        images = task.images
+        if not isinstance(images, Pictures):
+            pixels = torch.from_numpy(images[rows])
+            return lambda: random_crops(pixels, self._augmentation, generator) if augment else pixels
+        if not augment:
+            return images.begin(rows)
+        draws = torch.rand(len(rows), CROP_ATTEMPTS, 4, generator=generator, dtype=torch.float64).numpy()
+        return images.begin(rows, draws, self._augmentation)
 
     def fit(
         self,
@@ -156,6 +181,14 @@ class Context:
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
+def shuffled(count: int, size: int, generator: torch.Generator) -> Iterator[np.ndarray]:
+    """Rows of endless shuffled batches; the last of an epoch may be short."""
+    while True:
+        order = torch.randperm(count, generator=generator).numpy()
+        for start in range(0, count, size):
+            yield order[start : start + size]
+
+
 def _plain(key: str, value: Any) -> float | int | str:
     """A logged value as it is stored in JSON."""
     value = value.item() if hasattr(value, "item") else value
@@ -167,9 +200,10 @@ def _plain(key: str, value: Any) -> float | int | str:
 def random_crops(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
     """Random resized crops of uint8 pictures ``(n, s, s, 3)``, bicubic, no flip (ZSCL, `clip.py`)."""
     images, side = pixels.permute(0, 3, 1, 2), pixels.shape[1]
+    draws = iter(lambda: torch.rand(4, generator=generator, dtype=torch.float64).tolist(), None)
     cropped = []
     for image in images:
-        top, left, height, width = crop_box(side, augmentation, generator)
+        top, left, height, width = crop_box(side, side, augmentation, draws)
         cropped.append(
             vision.resized_crop(
                 image,
@@ -183,20 +217,3 @@ def random_crops(pixels: Tensor, augmentation: Augmentation, generator: torch.Ge
             )
         )
     return torch.stack(cropped).permute(0, 2, 3, 1)
-
-
-def crop_box(side: int, augmentation: Augmentation, generator: torch.Generator) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a random crop: area uniform, aspect ratio log-uniform, else the whole.
-
-    torchvision draws the same distribution, but only from the global generator.
-    """
-    low, high = (math.log(ratio) for ratio in augmentation.ratio)
-    for _ in range(10):
-        draws = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
-        area = side * side * (augmentation.scale[0] + draws[0] * (augmentation.scale[1] - augmentation.scale[0]))
-        ratio = math.exp(low + draws[1] * (high - low))
-        width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < width <= side and 0 < height <= side:
-            top, left = int(draws[2] * (side - height + 1)), int(draws[3] * (side - width + 1))
-            return top, left, height, width
-    return 0, 0, side, side

@@ -117,10 +117,10 @@ def _from_file(path: Path, class_name: str, name: str) -> LoadedMethod:
         digest = sha256_bytes(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "Give a Python file with a method.") from error
-    return LoadedMethod(name, _only_method(_import_file(path, digest), class_name, str(path)), digest)
+    return LoadedMethod(name, _only_method(import_file(path, digest), class_name, str(path)), digest)
 
 
-def _import_file(path: Path, digest: str) -> ModuleType:
+def import_file(path: Path, digest: str) -> ModuleType:
     """Import a file under a name that depends on its place and content, so that no two get in each other's way."""
     place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     name = f"vlcl_method_{path.stem}_{place}_{digest[:8]}"

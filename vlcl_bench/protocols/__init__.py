@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vlcl_bench.data.manifest import Manifest, read_manifest
+from vlcl_bench.data.manifest import COMMITTED, Manifest, find_manifest
+from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.data.sources import DataSet, open_dataset
 from vlcl_bench.errors import IntegrityError, UsageError, nearest
 from vlcl_bench.fileio import canonical_json, sha256_text
 from vlcl_bench.scoring import LabelTable
+
+if TYPE_CHECKING:
+    from vlcl_bench.captions.scoring import CaptionTable
 
 FOLDER = Path(__file__).parent
 
@@ -57,8 +62,45 @@ class Augmentation(_Frozen):
     ratio: tuple[float, float]
 
 
+class ClassGroups(_Frozen):
+    """A data set cut into tasks of ``size`` classes each, taken from ``order`` (class ids)."""
+
+    size: int = Field(gt=0)
+    order: tuple[int, ...]
+
+
+class CaptionBank(_Frozen):
+    """Training captions that pictures are captioned with, drawn once.
+
+    ``groups`` of data sets give equal shares of ``size``; equal captions count once.
+    """
+
+    size: int = Field(gt=0)
+    seed: int
+    groups: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One task of a stream: a data set, or those of its classes that are learned together.
+
+    ``dataset`` is the place of its data set in :attr:`Protocol.tasks`. ``seen`` are the class ids of the data set
+    known after this task, in the order in which they are learned; ``None`` where all are learned at once.
+    """
+
+    name: str
+    dataset: int
+    classes: tuple[int, ...] | None = None
+    seen: tuple[int, ...] | None = None
+
+
 class Protocol(_Frozen):
-    """A protocol as its TOML file states it; see ``docs/design.md`` for the words."""
+    """A protocol as its TOML file states it; see ``docs/design.md`` for the words.
+
+    ``tasks`` are the data sets in order, each a task of its own unless ``class_groups`` cuts it into several.
+    ``aliases`` are names that mean the same where the names of all data sets compete. ``picture_size`` is the side
+    of real pictures after preprocessing. ``data`` describes data sets that are not in the catalogue.
+    """
 
     name: str
     version: int
@@ -72,32 +114,97 @@ class Protocol(_Frozen):
     ranked: bool = True
     budget: Budget
     augmentation: Augmentation
+    picture_size: int | None = Field(default=None, gt=0)
+    class_groups: dict[str, ClassGroups] = {}
+    aliases: tuple[tuple[str, ...], ...] = ()
+    bank: CaptionBank | None = None
+    data: tuple[RealSpec, ...] = ()
 
     @model_validator(mode="after")
-    def _rates_have_tasks(self) -> Self:
-        unknown = sorted(set(self.budget.learning_rates) - set(self.tasks))
+    def _parts_fit(self) -> Self:
+        groups, rates = set(self.class_groups), set(self.budget.learning_rates)
+        unknown = sorted(rates - set(self.tasks) - {step.name for step in self.steps})
         if unknown:
             raise ValueError(f"learning_rates names tasks that the stream does not have: {', '.join(unknown)}")
+        if groups - set(self.tasks):
+            raise ValueError(f"class_groups names no data set of the stream: {', '.join(groups - set(self.tasks))}")
+        for name, group in self.class_groups.items():
+            if sorted(group.order) != list(range(len(group.order))) or len(group.order) % group.size:
+                raise ValueError(f"class_groups.{name}: order must hold every class id once and divide by size")
         return self
 
     @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The tasks in training order."""
+        found = []
+        for place, name in enumerate(self.tasks):
+            group = self.class_groups.get(name)
+            if group is None:
+                found.append(Step(name, place))
+                continue
+            for number, start in enumerate(range(0, len(group.order), group.size), start=1):
+                end = start + group.size
+                found.append(Step(f"{name}-{number:02d}", place, group.order[start:end], group.order[:end]))
+        return tuple(found)
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of the tasks in training order."""
+        return tuple(step.name for step in self.steps)
+
+    @cached_property
     def datasets(self) -> tuple[DataSet, ...]:
-        """The data sets of the tasks, in order."""
-        return tuple(open_dataset(self.source, task) for task in self.tasks)
+        """The data sets, in order."""
+        return tuple(open_dataset(self.source, task, self.data) for task in self.tasks)
+
+    @property
+    def captioned(self) -> bool:
+        """Whether pictures have captions in place of classes."""
+        return self.datasets[0].captioned
+
+    @property
+    def side(self) -> int:
+        """Side in pixels of the pictures that a backbone is given."""
+        found = self.picture_size or self.datasets[0].side
+        if found is None:
+            raise UsageError(f"protocol {self.name} does not say of what size its pictures are", "Add picture_size.")
+        return found
+
+    def missing_manifests(self) -> list[DataSet]:
+        """The data sets that nobody has described yet: their first use here will."""
+        return [dataset for dataset in self.datasets if find_manifest(dataset.name) is None]
 
     @cached_property
     def manifests(self) -> tuple[Manifest, ...]:
-        """The manifests of the tasks, in order; raises :class:`IntegrityError` where class names differ."""
-        found = tuple(read_manifest(task) for task in self.tasks)
-        for dataset, manifest in zip(self.datasets, found, strict=True):
+        """The manifests of the data sets, in order; :class:`IntegrityError` where one is missing or does not fit."""
+        found = []
+        for dataset in self.datasets:
+            manifest = find_manifest(dataset.name)
+            if manifest is None:
+                raise IntegrityError(
+                    f"there is no manifest for data set {dataset.name!r} yet",
+                    f"Make it from your copy: vlcl data verify {dataset.name} --write --data-root DIR",
+                )
             if dataset.class_names != manifest.class_names:
                 raise IntegrityError(f"the manifest of {dataset.name!r} names other classes than the data set")
-        return found
+            found.append(manifest)
+        return tuple(found)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether all manifests are the committed ones, so that everybody has the same fingerprint."""
+        return not self.missing_manifests() and all(m.status == COMMITTED for m in self.manifests)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over all that changes a number: order, budget, transforms, classes, templates, samples."""
-        facts = self.model_dump(mode="json", exclude={"title", "description"})
+        """SHA-256 over all that changes a number: order, budget, transforms, classes, templates, samples.
+
+        Fields that came after the first protocols count only where they are set, so that those keep theirs.
+        """
+        facts = self.model_dump(mode="json", exclude={"title", "description", "data"})
+        for later in LATER_FIELDS:
+            if not facts[later]:
+                del facts[later]
         facts["data"] = [
             {"name": d.name, "classes": d.class_names, "templates": d.templates, "manifest": m.fingerprint()}
             for d, m in zip(self.datasets, self.manifests, strict=True)
@@ -105,25 +212,75 @@ class Protocol(_Frozen):
         return sha256_text(canonical_json(facts))
 
     @cached_property
-    def merged_names(self) -> tuple[str, ...]:
-        """All class names of all tasks, equal names once, in order of first appearance."""
+    def distinct_names(self) -> tuple[str, ...]:
+        """All class names of all data sets, equal names once, in order of first appearance."""
         return tuple(dict.fromkeys(name for dataset in self.datasets for name in dataset.class_names))
 
     @cached_property
-    def label_table(self) -> LabelTable:
-        """The test labels, for scoring only: nothing here may reach a method."""
-        place = {name: i for i, name in enumerate(self.merged_names)}
-        merged = {
-            m.dataset: np.array([place[m.class_names[label]] for label in m.labels("test")], np.int64)
-            for m in self.manifests
+    def merged_place(self) -> dict[str, int]:
+        """For every class name its place among the merged names, in which aliases are one with their first name."""
+        first = {name: group[0] for group in self.aliases for name in group}
+        merged = dict.fromkeys(first.get(name, name) for name in self.distinct_names)
+        place = {name: i for i, name in enumerate(merged)}
+        return {name: place[first.get(name, name)] for name in self.distinct_names}
+
+    def test_rows(self, step: Step) -> np.ndarray:
+        """Rows of a task's test pictures within its data set's."""
+        labels = self.manifests[step.dataset].labels("test")
+        return np.arange(len(labels)) if step.classes is None else np.flatnonzero(np.isin(labels, step.classes))
+
+    @cached_property
+    def answer_key(self) -> LabelTable | CaptionTable:
+        """What is true of the test pictures, for scoring only: nothing here may reach a method."""
+        return self._caption_table() if self.captioned else self._label_table()
+
+    def _label_table(self) -> LabelTable:
+        own, merged, classes = {}, {}, {}
+        for step in self.steps:
+            manifest, names = self.manifests[step.dataset], self.datasets[step.dataset].class_names
+            labels = manifest.labels("test")[self.test_rows(step)]
+            own[step.name] = labels
+            merged[step.name] = np.array([self.merged_place[names[label]] for label in labels], np.int64)
+            classes[step.name] = len(names)
+        increments = {
+            name: tuple(step.name for step in self.steps if self.tasks[step.dataset] == name)
+            for name in self.tasks
+            if name in self.class_groups
         }
-        return LabelTable(
-            tasks=self.tasks,
-            labels={m.dataset: m.labels("test") for m in self.manifests},
-            classes={m.dataset: len(m.class_names) for m in self.manifests},
-            agnostic_labels=merged,
-            merged=len(self.merged_names),
+        count = max(self.merged_place.values()) + 1
+        return LabelTable(self.task_names, own, classes, merged, count, increments)
+
+    def _caption_table(self) -> CaptionTable:
+        from vlcl_bench.captions.scoring import CaptionTable
+
+        references = {step.name: self.manifests[step.dataset].captions("test") for step in self.steps}
+        return CaptionTable(
+            tasks=self.task_names,
+            owners={
+                name: np.repeat(np.arange(len(texts)), [len(t) for t in texts]) for name, texts in references.items()
+            },
+            pictures={name: len(texts) for name, texts in references.items()},
+            references=references,
+            bank=self.bank_captions,
         )
+
+    @cached_property
+    def bank_captions(self) -> tuple[str, ...]:
+        """The captions of the bank, drawn from those of training pictures; equal ones count once."""
+        if self.bank is None:
+            return ()
+        by_name = dict(zip(self.tasks, self.manifests, strict=True))
+        chosen: dict[str, None] = {}
+        for number, group in enumerate(self.bank.groups):
+            texts = [text for name in group for captions in by_name[name].captions("train") for text in captions]
+            fresh = [text for text in dict.fromkeys(texts) if text not in chosen]
+            order = np.random.default_rng([self.bank.seed, number]).permutation(len(fresh))
+            chosen |= dict.fromkeys(fresh[i] for i in order[: self.bank.size // len(self.bank.groups)])
+        return tuple(chosen)
+
+
+LATER_FIELDS = ("picture_size", "class_groups", "aliases", "bank")
+"""Fields of :class:`Protocol` that version 1 of the mini protocols did not have."""
 
 
 def protocol_names() -> tuple[str, ...]:

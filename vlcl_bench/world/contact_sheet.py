@@ -11,7 +11,7 @@ from PIL import Image
 
 from vlcl_bench.fileio import write_atomic
 from vlcl_bench.world.domains import Domain, development_domains, domains
-from vlcl_bench.world.pictures import render
+from vlcl_bench.world.pictures import Picture, render
 from vlcl_bench.world.renditions import SIZE
 
 COLUMNS = 3
@@ -50,3 +50,43 @@ def _strip(domain: Domain, label: int, per_split: int) -> np.ndarray:
         parts += [render(picture, {domain.name: domain.style}) for picture in islice(chosen, per_split)]
         parts.append(np.full((SIZE, GAP, 3), 255, np.uint8))
     return np.concatenate(parts[:-1], axis=1)
+
+
+def stream_sheet(path: Path, columns: int = 10, colors: int = 144) -> Path:
+    """Write a PNG of the data sets of ``mini-c2r`` and ``mini-c2f``: training pictures left, test pictures right.
+
+    A class has one picture on either side; of the captioned sets the first ``columns`` scenes are shown. The sheet
+    is reduced to ``colors`` colours, to be small.
+    """
+    from vlcl_bench.world.class_stream import class_streams
+    from vlcl_bench.world.scenes_with_captions import scene_sets
+
+    rows: list[np.ndarray] = []
+    for stream in class_streams().values():
+        sides = []
+        for split in ("train", "test"):
+            found: dict[int, Picture] = {}
+            for picture, label in stream.pictures(split):
+                found.setdefault(label, picture)
+            sides.append([render(picture, stream.styles) for picture in found.values()])
+        rows += _rows(sides, columns)
+    for scenes in scene_sets().values():
+        sides = [[draw() for _, draw, _ in islice(scenes.scenes(split), columns)] for split in ("train", "test")]
+        rows += _rows(sides, columns)
+    sheet = Image.fromarray(np.concatenate(rows)).quantize(colors, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", optimize=True)
+    return write_atomic(path, buffer.getvalue())
+
+
+def _rows(sides: list[list[np.ndarray]], columns: int) -> list[np.ndarray]:
+    """Rows of training pictures and test pictures with a gap between them, and a gap below."""
+    blank = np.full((SIZE, SIZE, 3), 255, np.uint8)
+    rows = []
+    for start in range(0, len(sides[0]), columns):
+        parts: list[np.ndarray] = []
+        for side in sides:
+            shown = side[start : start + columns]
+            parts += [*shown, *[blank] * (columns - len(shown)), np.full((SIZE, GAP, 3), 255, np.uint8)]
+        rows.append(np.concatenate(parts[:-1], axis=1))
+    return [*rows, np.full((GAP, rows[0].shape[1], 3), 255, np.uint8)]

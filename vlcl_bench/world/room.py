@@ -16,35 +16,35 @@ from rich.progress import track
 from rich.table import Table
 
 from vlcl_bench.backbones import load_backbone
+from vlcl_bench.data.sources import Places
 from vlcl_bench.data.store import Store
+from vlcl_bench.engine.data import open_store
 from vlcl_bench.engine.evaluate import evaluate
 from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
 from vlcl_bench.engine.reporter import RichReporter
-from vlcl_bench.engine.run import open_store
 from vlcl_bench.methods.base import LossMethod
 from vlcl_bench.methods.context import Context
 from vlcl_bench.methods.registry import load_method
 from vlcl_bench.protocols import Protocol, load_protocol
-from vlcl_bench.scoring import stage_accuracies
 from vlcl_bench.tasks import Task
 
 
 def print_room(console: Console, jointly: bool, name: str = "mini-mtil-1") -> None:
     """Print zero-shot, chance and (on demand) jointly trained accuracy for each task."""
     protocol = load_protocol(name)
-    stored = open_store(protocol, Store(), RichReporter(console))
+    stored = open_store(protocol, Places(), Store(), RichReporter(console))
     loaded = load_method("finetune")
     backbone = load_backbone(protocol.backbone)
     method = loaded.cls(backbone, loaded.cls.Config())
     player = InlinePlayer(method, protocol, 0, torch.device("cpu"), backbone_sizes(backbone))
     silent = lambda done, total, word: None  # noqa: E731
-    before = stage_accuracies(evaluate(player, protocol, stored, 0, silent), protocol.label_table)
+    before = protocol.answer_key.stage_scores(evaluate(player, protocol, stored, 0, silent))
     after: dict[str, float] = {}
     if jointly:
         assert isinstance(method, LossMethod)
-        train_jointly(method, protocol, [data.train for data in stored])
+        train_jointly(method, protocol, [np.asarray(data.train) for data in stored])
         method.forget_cached_texts()
-        after = stage_accuracies(evaluate(player, protocol, stored, 0, silent), protocol.label_table)
+        after = protocol.answer_key.stage_scores(evaluate(player, protocol, stored, 0, silent))
     table = Table("task", "classes", "chance", "zero-shot", *(["jointly"] if jointly else []))
     for dataset in protocol.datasets:
         cells = [f"{100 / len(dataset.class_names):.1f}", f"{before[dataset.name]:.1f}"]

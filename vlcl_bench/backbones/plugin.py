@@ -1,0 +1,122 @@
+"""Backbones from Python files: any dual encoder, wrapped in a few lines, beside those that are known by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from vlcl_bench.backbones.base import Backbone
+from vlcl_bench.errors import MethodError, UsageError, VlclError, nearest
+from vlcl_bench.fileio import sha256_bytes
+from vlcl_bench.methods.registry import import_file
+
+FUNCTION = "backbone"
+"""What a file calls the function that makes its backbone, if it has several classes or one with arguments."""
+SETTINGS = {"image_size": int, "mean": tuple, "std": tuple, "context_length": int}
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a backbone's name is ``<file>.py`` or ``<file>.py:<factory>``."""
+    return name.endswith(".py") or ".py:" in name
+
+
+def load_from_file(name: str) -> Backbone:
+    """The backbone of a Python file.
+
+    ``name`` is ``my_backbone.py`` or ``my_backbone.py:factory``. A factory is a subclass of :class:`Backbone` or a
+    function; it takes no arguments. Without one it is the file's function ``backbone``, else its only concrete
+    subclass of :class:`Backbone`. The backbone is then named ``<file without .py>:<factory>``; what it is is
+    known by the hash of its weights.
+
+    Raises :class:`UsageError` where there is no such file, it does not import, has no such factory, or where the
+    factory fails or returns something else than a complete backbone.
+    """
+    location, _, wanted = name.rpartition(":") if ".py:" in name else (name, "", "")
+    path = Path(location)
+    try:
+        digest = sha256_bytes(path.read_bytes())
+    except OSError as error:
+        raise UsageError(
+            f"the backbone file {location!r} cannot be read: {error.strerror}", "Give the path of a Python file."
+        ) from error
+    try:
+        module = import_file(path, digest)
+    except MethodError as error:
+        raise UsageError(error.message, error.hint) from error
+    called, factory = _factory(module, wanted, location)
+    try:
+        made = factory()
+    except VlclError:
+        raise
+    except Exception as error:  # a plugin may raise anything: missing weights, a missing package
+        raise UsageError(
+            f"{called} of {location} raised {type(error).__name__}: {error}",
+            "It is called without arguments and returns a backbone ready to be used.",
+        ) from error
+    _check(made, called, location)
+    made.name = f"{path.stem}:{called}"
+    return made
+
+
+def _factory(module: ModuleType, wanted: str, where: str) -> tuple[str, Callable[[], object]]:
+    """The factory that is meant, and its name."""
+    own = {
+        name: value
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__ and (inspect.isclass(value) or inspect.isfunction(value))
+    }
+    classes = {name: value for name, value in own.items() if inspect.isclass(value) and issubclass(value, Backbone)}
+    functions = {name: value for name, value in own.items() if inspect.isfunction(value)}
+    if wanted:
+        known = classes | functions
+        if wanted not in known:
+            raise UsageError(f"{where} has no backbone class or function {wanted!r}", nearest(wanted, known))
+        return wanted, _complete(known[wanted], where)
+    if FUNCTION in functions:
+        return FUNCTION, functions[FUNCTION]
+    concrete = {name: value for name, value in classes.items() if not inspect.isabstract(value)}
+    if len(concrete) > 1:
+        names = sorted(concrete)
+        raise UsageError(f"{where} has several backbones: {', '.join(names)}", f"Name one: {where}:{names[0]}")
+    if not classes:
+        raise UsageError(
+            f"{where} has no backbone",
+            "Expected a class that derives from vlcl_bench.backbones.base.Backbone, or a function called "
+            f"{FUNCTION!r} that returns one.",
+        )
+    name, cls = next(iter((concrete or classes).items()))
+    return name, _complete(cls, where)
+
+
+def _complete(factory: Callable[[], object], where: str) -> Callable[[], object]:
+    missing = sorted(getattr(factory, "__abstractmethods__", ()))
+    if missing:
+        raise UsageError(
+            f"class {factory.__name__} in {where} does not define {', '.join(missing)}",
+            "vlcl_bench.backbones.base.Backbone says what each of them is.",
+        )
+    return factory
+
+
+def _check(made: object, called: str, where: str) -> None:
+    """Refuse what is no backbone, or one that does not say what the harness must know."""
+    if not isinstance(made, Backbone):
+        raise UsageError(
+            f"{called} of {where} returned {type(made).__name__}, expected a Backbone",
+            "Derive it from vlcl_bench.backbones.base.Backbone.",
+        )
+    wrong = [
+        f"{key} ({kind.__name__})"
+        for key, kind in SETTINGS.items()
+        if not isinstance(getattr(made, key, None), list if kind is tuple else kind)
+        and not isinstance(getattr(made, key, None), kind)
+    ]
+    if wrong:
+        raise UsageError(
+            f"the backbone that {called} of {where} returned does not say its {', '.join(wrong)}",
+            "For instance: image_size = 224; mean and std have three numbers each, for channels in 0..1.",
+        )
+    if not made.state_dict():
+        raise UsageError(f"the backbone that {called} of {where} returned has no weights")

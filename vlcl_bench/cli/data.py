@@ -1,0 +1,131 @@
+"""``vlcl data``: what the data sets are, what is here of them, whether it is right, and what the store may forget."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from vlcl_bench.cli import EXIT_CODES
+from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, emit
+
+app = typer.Typer(
+    help="Data sets: where they come from, what is here, whether it is right.", no_args_is_help=True, epilog=EXIT_CODES
+)
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Data sets; all, if none is named.")]
+
+
+@app.command("list")
+def list_data(
+    names: Names = None,
+    protocol: Annotated[str | None, typer.Option(help="Only the data sets of this protocol.")] = None,
+    data_root: DataRoot = None,
+    hub_root: HubRoot = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say of every real data set what it is, whether it is here, and where to put it if not."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from vlcl_bench.data.inventory import inventory, wanted
+    from vlcl_bench.data.sources import Places
+
+    places = Places.given(data_root, hub_root)
+    found = inventory(wanted(names or [], protocol), places)
+    if as_json:
+        emit({"data_sets": found})
+        return
+    table = Table()
+    for heading in ("data set", "train / test", "manifest", "here"):
+        table.add_column(heading, no_wrap=heading != "manifest", overflow="fold")
+    for line in found:
+        counts = " / ".join("?" if line[split] is None else f"{line[split]:,}" for split in ("train", "test"))
+        table.add_row(line["name"], counts, line["manifest"], line["here"])
+    console = Console()
+    console.print(table)
+    for line in found:
+        if line["put_it"]:
+            console.print(f"{line['name']}: {line['put_it']}", markup=False, highlight=False, soft_wrap=True)
+    console.print("Licence, citation, classes and prompts of one: vlcl data card NAME", highlight=False)
+
+
+@app.command()
+def card(name: Annotated[str, typer.Argument(help="A data set.")], as_json: AsJson = False) -> None:
+    """Show a data set's card: classes, prompts, split, counts, layouts, licence, citation, notes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from vlcl_bench.data.inventory import card_of
+
+    found = card_of(name)
+    if as_json:
+        emit(found)
+        return
+    table = Table(show_header=False, title=found["title"], title_justify="left")
+    for key, value in found.items():
+        shown = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+        table.add_row(key.replace("_", " "), shown)
+    Console().print(table, markup=False)
+
+
+@app.command()
+def verify(
+    names: Names = None,
+    protocol: Annotated[str | None, typer.Option(help="The data sets of this protocol.")] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write a manifest where there is none yet: it is required ever after.")
+    ] = False,
+    data_root: DataRoot = None,
+    hub_root: HubRoot = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare every picture with the manifest, and name the first that is wrong. Without a manifest: counts, labels."""
+    from rich.console import Console
+
+    from vlcl_bench.data.inventory import verify_all, wanted
+    from vlcl_bench.data.sources import Places
+    from vlcl_bench.engine.reporter import RichReporter
+
+    reporter = RichReporter(Console(stderr=True))
+    places = Places.given(data_root, hub_root)
+    found = verify_all(wanted(names or [], protocol), places, write, reporter)
+    if as_json:
+        emit({"data_sets": found})
+        return
+    for line in found:
+        typer.echo(f"{line['name']}: {line['pictures']:,} pictures, {line['result']}")
+
+
+@app.command()
+def get(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets to fetch.")],
+    data_root: DataRoot = None,
+    hub_root: HubRoot = None,
+) -> None:
+    """Fetch data sets: official archives into --data-root, or the hub's copies into --hub-root."""
+    from vlcl_bench.data.fetch import fetch
+
+    for name in names:
+        typer.echo(fetch(name, data_root, hub_root))
+
+
+@app.command()
+def gc(
+    store: StoreFolder = None,
+    everything: Annotated[bool, typer.Option("--all", help="Delete all decoded pictures, not only the stale.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete decoded pictures that no manifest needs any more. Nothing in the store is precious: it is built again."""
+    from vlcl_bench.data.inventory import collect_garbage
+    from vlcl_bench.data.store import Store
+
+    found: dict[str, Any] = collect_garbage(Store(store), everything, dry_run)
+    if as_json:
+        emit(found)
+        return
+    for line in found["folders"]:
+        typer.echo(f"{line['folder']}: {line['bytes'] / 2**20:.1f} MiB, {line['why']}")
+    verb = "would free" if dry_run else "freed"
+    typer.echo(f"{verb} {found['freed'] / 2**20:.1f} MiB of {found['total'] / 2**20:.1f} MiB in {found['store']}")

@@ -1,0 +1,68 @@
+"""``vlcl doctor``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(doctor)
+
+
+def doctor(
+    backbone: Annotated[
+        str, typer.Option(help="The backbone to check: <model>/<tag>, <model>/<checkpoint file>, or a folder.")
+    ] = "vlcl-mini/v1",
+    data_root: Annotated[
+        Path | None, typer.Option(help="Folder of the real data sets, to see which of them are there.")
+    ] = None,
+    write_canary: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Only compute the backbone's canary embeddings and write them here."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output, for programs.")
+    ] = False,
+) -> None:
+    """Check this machine: device, precision, versions, disk, data, and that the backbone computes what it should.
+
+    Ends with 0 if nothing is a problem (warnings are allowed), with 5 otherwise.
+    """
+    import json
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from vlcl_bench.doctor import as_object, examine, worst
+    from vlcl_bench.errors import MachineError
+
+    if write_canary is not None:
+        _write_canary(backbone, write_canary, as_json)
+        return
+    console, findings = Console(soft_wrap=True), []
+    for finding in examine(backbone, data_root):
+        findings.append(finding)
+        if not as_json:
+            mark = (f"{finding.status:<8}", STYLES[finding.status])
+            console.print(Text.assemble(mark, (f"{finding.topic:<10}", "bold"), finding.text))
+            if finding.hint:
+                console.print(Text(" " * 18 + finding.hint, style="dim" if finding.status == "ok" else ""))
+    if as_json:
+        typer.echo(json.dumps(as_object(findings), indent=2, ensure_ascii=False, allow_nan=False))
+    if worst(findings) == "problem":
+        raise typer.Exit(MachineError.exit_code)
+
+
+def _write_canary(backbone: str, folder: Path, as_json: bool) -> None:
+    import json
+
+    from vlcl_bench.backbones import canary, load_backbone
+
+    path = canary.write(load_backbone(backbone), folder)
+    typer.echo(json.dumps({"written": str(path)}) if as_json else f"wrote {path}")

@@ -1,0 +1,1 @@
+"""Real data sets: official folder layouts, hub copies, and what the protocols expect of them."""

@@ -1,0 +1,67 @@
+"""Readers of layouts in which a picture's folder is its class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vlcl_bench.data.originals import FilePicture
+from vlcl_bench.data.real.layouts_common import (
+    Split,
+    folders_in,
+    lines_of,
+    pictures_in,
+    restore,
+    same_names,
+)
+from vlcl_bench.data.real.spec import Entry, RealSpec
+from vlcl_bench.errors import IntegrityError
+
+
+def class_folders(root: Path, spec: RealSpec) -> list[Entry]:
+    """``<class>/*``: EuroSAT, Caltech101, and sets by WordNet id.
+
+    Classes are in the specification's order, files sorted as text. Options: ``ignore`` is a folder that is no class,
+    ``inside`` one between the class and its pictures. All pictures are for training where the split is official,
+    else they are a pool.
+    """
+    ignored = {spec.options.get("ignore")}
+    same_names([name for name in folders_in(root, spec) if name not in ignored], spec, root, ordered=False)
+    split: Split = "train" if spec.split == "official" else "pool"
+    inside = f"{spec.options['inside']}/" if "inside" in spec.options else ""
+    return _by_class(root, [f"{name}/{inside}" for name in spec.names_in_source], split, spec)
+
+
+def split_folders(root: Path, spec: RealSpec) -> list[Entry]:
+    """``train|test/<class>/*``, for streams of one's own; classes in the specification's order, files sorted."""
+    splits: tuple[Split, ...] = ("train",) if spec.test == 0 else ("train", "test")
+    entries = []
+    for split in splits:
+        if not (root / split).is_dir():
+            raise IntegrityError(
+                f"{spec.name}: {root / split} is missing",
+                f"The layout is {root}/train/<class>/<picture> and {root}/test/<class>/<picture>.",
+            )
+        same_names(folders_in(root / split, spec), spec, root / split, ordered=False)
+        entries += _by_class(root, [f"{split}/{name}/" for name in spec.names_in_source], split, spec)
+    return entries
+
+
+def sun(root: Path, spec: RealSpec) -> list[Entry]:
+    """SUN397: ``ClassName.txt`` with lines like ``/b/bow_window/outdoor``, and the folders that these name.
+
+    The order is by class in that file, then by file name as text, whatever the file system says.
+    """
+    path = root / "ClassName.txt"
+    same_names(lines_of(path, spec), spec, path)
+    for name in spec.names_in_source:
+        if not (root / name[1:]).is_dir():
+            raise IntegrityError(f"{spec.name}: the class folder {root / name[1:]} is missing", restore(spec))
+    return _by_class(root, [f"{name[1:]}/" for name in spec.names_in_source], "pool", spec)
+
+
+def _by_class(root: Path, folders: list[str], split: Split, spec: RealSpec) -> list[Entry]:
+    return [
+        Entry(f"{folder}{file}", split, label, FilePicture(str(root / folder / file)))
+        for label, folder in enumerate(folders)
+        for file in pictures_in(root / folder, spec)
+    ]

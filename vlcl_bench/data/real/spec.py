@@ -1,0 +1,128 @@
+"""What the protocol knows of a real data set beforehand: names, prompts, counts, split rule, where copies are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vlcl_bench.data.originals import Original
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HubFilter(_Frozen):
+    """Where a hub joins the official splits in one and tells them in a column: which values stand for which."""
+
+    column: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+class HubSpec(_Frozen):
+    """A data set on the hub: ``<owner>/<name>``, and what its columns and splits are called.
+
+    ``splits`` gives, for ``train`` and ``test``, the hub's splits to be joined; with a pooled split rule all of
+    them go under ``train``. ``sample`` is the column with the file name, where there is one; ``sample_prefix`` is
+    put before it, so that it becomes the path inside the official archive. ``captions`` is the column with a
+    picture's captions, a list of strings (of texts-only sets: a string). ``revision`` is a commit hash, committed
+    only where it was really obtained; else it is resolved on first use and kept in the manifest. ``names`` says
+    that the label column's own class names can be compared with the protocol's; ``aliases`` gives the protocol's
+    spelling of a class that the hub spells otherwise (a typing error there).
+    """
+
+    repo: str
+    splits: dict[Literal["train", "test"], tuple[str, ...]]
+    image: str = "image"
+    label: str = "label"
+    sample: str | None = None
+    sample_prefix: str = ""
+    captions: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    names: bool = True
+    aliases: dict[str, str] = {}
+    filter: HubFilter | None = None
+    notes: str = ""
+
+
+class Trap(_Frozen):
+    """A number that a wrong copy or a wrong reading is known by, and what it means, for an error's explanation.
+
+    ``count`` is the number of pictures found in ``train``, ``test`` or the ``pool``, the number of ``classes``, or a
+    ``label`` outside the range.
+    """
+
+    what: Literal["train", "test", "pool", "classes", "label"]
+    count: int
+    why: str
+
+
+class RealSpec(_Frozen):
+    """A real data set as a protocol wants it.
+
+    ``layout`` names a reader of :mod:`vlcl_bench.data.real.layouts`; ``folders`` are the places below the data root
+    where the official archive may lie unpacked, the first being the one that messages recommend. ``source_names``
+    are the classes as the copy itself spells them, in label order (folder names, a meta file's entries), where
+    they differ from ``class_names``. ``split`` is ``official``, or ``pool-42``: all pictures in their fixed base
+    order (by label, then sample id), of which the first floor(0.8 n) entries of torch's CPU permutation with seed 42
+    are for training; or ``per-class-42``: the same in every class for itself, seeded anew. ``sample_pattern`` is a
+    regular expression of the sample ids, given where a split rests on them. ``train``, ``test`` and (before such a
+    rule) ``pool`` are expected counts and ``train_per_class`` etc. those of each class; ``None`` where nobody stated
+    them; ``test`` is 0 where there are training pictures only. ``traps`` explain wrong counts.
+    ``small`` sets are kept decoded as a whole. Captioned sets have no classes: ``gallery`` test pictures (all, if
+    ``None``) are sampled once with seed 42. ``texts`` marks a set of captions
+    without pictures, of which ``train`` counts the texts. ``options`` are the reader's.
+    """
+
+    name: str
+    title: str
+    layout: str
+    folders: tuple[str, ...] = Field(min_length=1)
+    class_names: tuple[str, ...] = ()
+    source_names: tuple[str, ...] | None = None
+    templates: tuple[str, ...] = ()
+    split: Literal["official", "pool-42", "per-class-42"] = "official"
+    sample_pattern: str | None = None
+    train: int | None = None
+    test: int | None = None
+    pool: int | None = None
+    train_per_class: tuple[int, ...] | None = None
+    test_per_class: tuple[int, ...] | None = None
+    pool_per_class: tuple[int, ...] | None = None
+    traps: tuple[Trap, ...] = ()
+    small: bool = False
+    captioned: bool = False
+    gallery: int | None = None
+    texts: bool = False
+    options: dict[str, str] = {}
+    hub: HubSpec | None = None
+    description: str = ""
+    licence: str
+    source: str
+    citation: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def names_in_source(self) -> tuple[str, ...]:
+        """The classes as the official copy spells them."""
+        return self.class_names if self.source_names is None else self.source_names
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture that a reader found.
+
+    ``sample`` does not depend on the machine: the path inside the official archive with forward slashes, or
+    ``<split>/<index>`` for packed arrays. ``split`` is ``train``, ``test``, or ``pool`` under the rules
+    ``pool-42`` and ``per-class-42``. ``label`` indexes the class names (-1 in captioned sets).
+    """
+
+    sample: str
+    split: Literal["train", "test", "pool"]
+    label: int
+    original: Original
+    captions: tuple[str, ...] = ()

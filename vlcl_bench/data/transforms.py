@@ -1,0 +1,61 @@
+"""The protocol's two transforms of original pictures, before normalisation: for testing and for training.
+
+Both are Pillow's bicubic through torchvision's functions, as in CLIP's own preprocessing (Radford et al., 2021,
+`clip.py`) and in ZSCL's training (Zheng et al., ICCV 2023).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from vlcl_bench.protocols import Augmentation
+
+Box = tuple[int, int, int, int]
+"""Top, left, height and width of a crop."""
+
+CROP_ATTEMPTS = 10
+
+
+def evaluation_crop(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Short side to ``side`` pixels, then the middle: ``(h, w, 3)`` to ``(side, side, 3)`` uint8."""
+    from torchvision.transforms.v2 import functional as vision
+
+    if pixels.shape[:2] == (side, side):
+        return pixels
+    image = vision.resize(Image.fromarray(pixels), [side], vision.InterpolationMode.BICUBIC)
+    return np.asarray(vision.center_crop(image, [side, side]))
+
+
+def training_crop(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
+    """A crop of the original, resized to ``(side, side, 3)`` uint8."""
+    from torchvision.transforms.v2 import functional as vision
+
+    image = Image.fromarray(pixels)
+    return np.asarray(vision.resized_crop(image, *box, [side, side], vision.InterpolationMode.BICUBIC))
+
+
+def crop_box(height: int, width: int, augmentation: Augmentation, draws: Iterable[Sequence[float]]) -> Box:
+    """A random crop: area uniform, aspect ratio log-uniform, else the middle within the allowed ratios.
+
+    ``draws`` gives four numbers in 0..1 for each of up to ten attempts. torchvision draws the same distribution,
+    but only from the global generator.
+    """
+    low, high = (math.log(ratio) for ratio in augmentation.ratio)
+    for _, (share, shape, down, right) in zip(range(CROP_ATTEMPTS), draws, strict=False):
+        area = height * width * (augmentation.scale[0] + share * (augmentation.scale[1] - augmentation.scale[0]))
+        ratio = math.exp(low + shape * (high - low))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            return int(down * (height - h + 1)), int(right * (width - w + 1)), h, w
+    h, w = height, width
+    if width / height < augmentation.ratio[0]:
+        h = round(width / augmentation.ratio[0])
+    elif width / height > augmentation.ratio[1]:
+        w = round(height * augmentation.ratio[1])
+    return (height - h) // 2, (width - w) // 2, h, w

@@ -1,0 +1,93 @@
+"""Comparing a copy of a data set with its manifest, and making the manifest where there is none yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vlcl_bench.data.manifest import Manifest, make_manifest
+from vlcl_bench.data.originals import Original
+from vlcl_bench.data.pictures import in_parallel
+from vlcl_bench.data.sources import Collection, DataSet
+from vlcl_bench.errors import IntegrityError
+
+Report = Callable[[int, int], None]
+HINT = "Restore the official archive; `vlcl data card {name}` says what the protocol expects and where it comes from."
+
+
+def first_manifest(dataset: DataSet, collection: Collection, report: Report) -> Manifest:
+    """The manifest of a copy that nobody has described before: every picture is read, hashed and decoded once."""
+    hashes, total = [], len(collection.entries)
+    found = in_parallel(_loaded, (entry.original for entry in collection.entries))
+    for done, digest in enumerate(found, start=1):
+        hashes.append(digest)
+        report(done, total)
+    return make_manifest(dataset.name, dataset.class_names, collection.entries, hashes, collection.origin)
+
+
+def _loaded(original: Original) -> str:
+    return original.load()[0]  # decoding too: a picture that was cut short must not get into a manifest
+
+
+def aligned(dataset: DataSet, manifest: Manifest, collection: Collection) -> Collection:
+    """The same collection in the manifest's order.
+
+    Raises :class:`IntegrityError` with the first picture that is missing, unknown, of another split, or labelled or
+    captioned otherwise than the manifest says.
+    """
+    hint = HINT.format(name=dataset.name)
+    by_sample = {(entry.split, entry.sample): entry for entry in collection.entries}
+    wanted = list(zip(manifest.rows["split"], manifest.rows["sample"], strict=True))
+    missing = [key for key in wanted if key not in by_sample]
+    if missing:
+        split, sample = missing[0]
+        other = "test" if split == "train" else "train"
+        moved = " (it is there, but in the other split)" if (other, sample) in by_sample else ""
+        raise IntegrityError(
+            f"{dataset.name}: {len(missing)} of the manifest's {len(wanted)} pictures are not there; the first is "
+            f"{split}/{sample}{moved}",
+            hint,
+        )
+    if len(by_sample) > len(wanted):
+        known = set(wanted)
+        first = next(key for key in by_sample if key not in known)
+        raise IntegrityError(
+            f"{dataset.name}: {len(by_sample) - len(wanted)} pictures are not in the manifest; the first is "
+            f"{'/'.join(first)}",
+            hint,
+        )
+    entries = [by_sample[key] for key in wanted]
+    _check_truth(dataset, manifest, entries, hint)
+    return Collection(entries, collection.origin)
+
+
+def _check_truth(dataset: DataSet, manifest: Manifest, entries: list, hint: str) -> None:
+    """Labels and captions must be the manifest's."""
+    for entry, label in zip(entries, manifest.rows["label"], strict=True):
+        if entry.label != label:
+            said, known = (_name(dataset, number) for number in (entry.label, label))
+            raise IntegrityError(
+                f"{dataset.name}: {entry.sample} is labelled {said} here, {known} in the manifest: a label file was "
+                "swapped, shifted or sorted otherwise",
+                hint,
+            )
+    if "captions" in manifest.rows:
+        for entry, captions in zip(entries, manifest.rows["captions"], strict=True):
+            if tuple(entry.captions) != tuple(captions):
+                raise IntegrityError(f"{dataset.name}: {entry.sample} has other captions than in the manifest", hint)
+
+
+def _name(dataset: DataSet, label: int) -> str:
+    names = dataset.class_names
+    return f"{label} ({names[label]})" if 0 <= label < len(names) else str(label)
+
+
+def verify(dataset: DataSet, manifest: Manifest, collection: Collection, report: Report) -> int:
+    """Compare every picture's content with the manifest; returns their number.
+
+    Raises :class:`IntegrityError` naming the first wrong file.
+    """
+    entries = aligned(dataset, manifest, collection).entries
+    pairs = zip(entries, manifest.rows["sha256"], strict=True)
+    for done, _ in enumerate(in_parallel(lambda pair: pair[0].original.verified(pair[1]) is None, pairs), start=1):
+        report(done, len(entries))
+    return len(entries)
