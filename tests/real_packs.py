@@ -17,6 +17,7 @@ import json
 import os
 import pickle
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,13 +80,16 @@ class Pack:
 
 
 @functools.lru_cache(maxsize=2)
-def pack(name: str) -> Pack:
+def pack(name: str, most: int | None = None) -> Pack:
+    """A pack, or only the first ``most`` pictures of each class and split."""
     with zipfile.ZipFile(PACKS / f"{name}.zip") as file:
-        names = sorted(file.namelist())
-        pictures = {
-            split: [(int(n.split("/")[1]), file.read(n)) for n in names if n.startswith(f"{split}/") and n[-1] != "/"]
-            for split in ("train", "test")
-        }
+        pictures: dict[str, list[tuple[int, bytes]]] = {"train": [], "test": []}
+        taken: Counter[str] = Counter()
+        for path in sorted(path for path in file.namelist() if path.endswith(".jpg")):
+            split, label, _ = path.split("/")
+            taken[f"{split}/{label}"] += 1
+            if most is None or taken[f"{split}/{label}"] <= most:
+                pictures[split].append((int(label), file.read(path)))
         return Pack(name, json.loads(file.read("info.json")), pictures)
 
 
@@ -103,10 +107,9 @@ def write_mat(path: Path, **variables: np.ndarray) -> None:
     savemat(path, variables)
 
 
-def source_names(name: str) -> list[str]:
+def source_names(found: Pack) -> list[str]:
     """The classes as the laid-out copy spells them."""
-    keys = pack(name).keys
-    return [f"/{key[0]}/{key}" for key in keys] if STANDS_FOR[name] == "sun397" else keys
+    return [f"/{key[0]}/{key}" for key in found.keys] if STANDS_FOR[found.name] == "sun397" else found.keys
 
 
 def aircraft(folder: Path, found: Pack) -> None:
@@ -154,9 +157,7 @@ def flowers(folder: Path, found: Pack) -> None:
         ids[split].append(number)
         write(folder / f"jpg/image_{number:05d}.jpg", data)
     write_mat(folder / "imagelabels.mat", labels=np.array([[label + 1 for _, label, _, _ in rows]], np.uint8))
-    write_mat(
-        folder / "setid.mat", trnid=np.array([ids["train"]], np.uint16), tstid=np.array([ids["test"]], np.uint16)
-    )
+    write_mat(folder / "setid.mat", trnid=np.array([ids["train"]], np.uint16), tstid=np.array([ids["test"]], np.uint16))
 
 
 def food(folder: Path, found: Pack) -> None:
@@ -201,7 +202,7 @@ def cars(folder: Path, found: Pack) -> None:
 
 
 def sun(folder: Path, found: Pack) -> None:
-    names = source_names(found.name)
+    names = source_names(found)
     write_lines(folder / "ClassName.txt", names)
     for _, label, number, data in found.numbered():
         write(folder / names[label][1:] / f"sun_{number:04d}.jpg", data)
@@ -222,10 +223,13 @@ WRITERS: dict[str, Callable[[Path, Pack], None]] = {
 }
 
 
-def lay_out(name: str, root: Path) -> Path:
-    """Lay a pack out below a data root, where the set that it stands for is looked for first; returns the folder."""
+def lay_out(name: str, root: Path, most: int | None = None) -> Path:
+    """Lay a pack out below a data root, where the set that it stands for is looked for first; returns the folder.
+
+    ``most`` limits the pictures of each class and split.
+    """
     folder = root / spec_of(STANDS_FOR[name]).folders[0]
-    WRITERS[STANDS_FOR[name]](folder, pack(name))
+    WRITERS[STANDS_FOR[name]](folder, pack(name, most))
     return folder
 
 
@@ -262,9 +266,9 @@ def _write_karpathy(folder: Path, listed: list[dict[str, Any]]) -> None:
     write(folder / "dataset_flickr30k.json", json.dumps({"dataset": "flickr30k", "images": images}).encode())
 
 
-def pack_spec(name: str) -> RealSpec:
+def pack_spec(name: str, most: int | None = None, prompts: int | None = None) -> RealSpec:
     """A pack as a data set of its own, ``pack-<name>``: its names and counts, the layout and prompts of another."""
-    real, found = spec_of(STANDS_FOR[name]), pack(name)
+    real, found = spec_of(STANDS_FOR[name]), pack(name, most)
     counts = {
         split: tuple(np.bincount([label for label, _ in rows], minlength=len(found.keys)).tolist())
         for split, rows in found.pictures.items()
@@ -279,8 +283,8 @@ def pack_spec(name: str) -> RealSpec:
         expected = {"pool": n, "pool_per_class": pool, "train": n * 8 // 10, "test": n - n * 8 // 10}
     return RealSpec(
         name=f"pack-{name}", title=f"a part of {real.title}, or something like it", layout=real.layout,
-        folders=real.folders[:1], class_names=tuple(found.info["classes"]), source_names=tuple(source_names(name)),
-        templates=real.templates, split=real.split, sample_pattern=real.sample_pattern, small=real.small,
+        folders=real.folders[:1], class_names=tuple(found.info["classes"]), source_names=tuple(source_names(found)),
+        templates=real.templates[:prompts], split=real.split, sample_pattern=real.sample_pattern, small=real.small,
         options={key: value for key, value in real.options.items() if key != "ignore"},
         licence=found.info["licence"], source=found.info["source"], **expected,
     )  # fmt: skip
@@ -306,24 +310,27 @@ def write_protocols(
     side: int = 48,
     steps: int = 20,
     names: tuple[str, ...] = tuple(STANDS_FOR),
+    most: int | None = None,
+    prompts: int | None = None,
     gallery: int | None = None,
     bank: int = 2000,
     learning_rate: float = 1e-4,
 ) -> Protocols:
     """Write the three protocols for pictures of ``side`` pixels and ``steps`` steps of 32 a task.
 
-    ``names`` are the packs of ``check-real``; ``gallery`` test pictures of each half are searched (500 at most).
+    ``names`` are the packs of ``check-real``, of which ``most`` pictures of each class and split were laid out;
+    ``prompts`` limits the templates; ``gallery`` test pictures of each half are searched (500 at most).
     """
     rest = {"side": side, "steps": steps, "learning_rate": learning_rate}
-    labelled = {name: pack_spec(name) for name in names}
+    labelled = [pack_spec(name, most, prompts) for name in names]
     groups = f"\n[class_groups.pack-tinyimagenet32]\nsize = 10\norder = {list(range(100))}\n"
     halves = [half_spec(half, gallery) for half in HALVES]
     share = ", ".join(f'["{spec.name}"]' for spec in halves)
     drawn = f"\n[bank]\nsize = {bank}\nseed = 0\ngroups = [{share}]\n"
     return Protocols(
-        _protocol(folder, "check-real", list(labelled.values()), "", **rest),
+        _protocol(folder, "check-real", labelled, "", **rest),
         _protocol(folder, "check-real-captions", halves, drawn, **rest),
-        _protocol(folder, "check-real-increments", [pack_spec("tinyimagenet32")], groups, **rest),
+        _protocol(folder, "check-real-increments", [pack_spec("tinyimagenet32", most, prompts)], groups, **rest),
     )
 
 

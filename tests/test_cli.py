@@ -24,7 +24,8 @@ COMMANDS = [
     [], ["run"], ["protocols"], ["methods"], ["methods", "new"], ["show"], ["score"], ["leaderboard"],
     ["leaderboard", "build"], ["world"], ["world", "sheet"], ["world", "freeze"], ["world", "pretrain"],
     ["world", "cards"],
-    ["world", "check"],
+    ["world", "check"], ["conformance"], ["doctor"], ["data"], ["data", "list"], ["data", "card"], ["data", "verify"],
+    ["data", "get"], ["data", "gc"],
 ]  # fmt: skip
 HEADLINES = {"transfer", "avg", "last", "bwt", "fwt"}
 MATRICES = json.loads((Path(published.__file__).parent / "published_matrices.json").read_text())
@@ -154,7 +155,9 @@ def test_a_device_that_is_not_there_ends_with_5() -> None:
 def test_the_lists_are_json() -> None:
     protocols = vlcl("protocols", "--json").json["protocols"]
     assert {"mini-mtil-1", "mini-mtil-2", "tiny"} <= {protocol["name"] for protocol in protocols}
-    assert all(len(protocol["fingerprint"]) == 64 for protocol in protocols)
+    prints = {protocol["name"]: protocol["fingerprint"] for protocol in protocols}
+    assert all(len(prints[name]) == 64 for name in ("mini-mtil-1", "mini-mtil-2", "tiny"))
+    assert prints["mtil-1"] is None  # nobody has described its data here
     methods = vlcl("methods", "--json").json["methods"]
     assert {"zero_shot", "finetune", "l2", "wise_ft", "lwf"} <= {method["name"] for method in methods}
     assert "finetune" in vlcl("methods").out

@@ -117,6 +117,7 @@ def test_the_pictures_of_a_gallery_are_all_different():
 # Whose drawings
 
 
+@pytest.mark.slow
 def test_no_drawing_is_in_the_corpus():
     # Fewer pictures of each emoji change nothing here, and take less time.
     seen = {example.picture.drawing for example in corpus(per_emoji=1)}

@@ -1,6 +1,7 @@
 """Real pictures in the store: test pictures are decoded once, training pictures come from their original bytes."""
 
 import json
+import tomllib
 from collections import Counter
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from harness import flip
 from PIL import Image
+from zoo import PROTOCOL, TEST, TRAIN, make_zoo, noise
 
 from vlcl_bench.data.originals import ArrayPicture, FilePicture
 from vlcl_bench.data.pictures import EncodedPictures, SmallPictures
@@ -22,43 +24,16 @@ from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.protocols import Augmentation, load_protocol
 
 SIDE = 8
-TRAIN, TEST = 3, 2
-CLASSES = ("red fox", "snow_owl")
-SPEC = RealSpec(
-    name="zoo",
-    title="Zoo",
-    layout="folder",
-    folders=("zoo",),
-    class_names=CLASSES,
-    templates=("a photo of a {c}.",),
-    train=2 * TRAIN,
-    test=2 * TEST,
-    licence="none",
-    source="made by a test",
-)
+SPEC = RealSpec.model_validate(tomllib.loads(PROTOCOL)["data"][0])
 
 
 def silent(done, total):
     """A report that says nothing."""
 
 
-def noise(height, width, seed):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
 @pytest.fixture
 def root(tmp_path):
-    """Ten pictures of as many sizes, JPEG and PNG, in the layout ``folder``."""
-    number = 0
-    for split, count in (("train", TRAIN), ("test", TEST)):
-        for name in CLASSES:
-            folder = tmp_path / "data" / "zoo" / split / name
-            folder.mkdir(parents=True)
-            for i in range(count):
-                path = folder / f"{i}.{'jpg' if number % 2 else 'png'}"
-                Image.fromarray(noise(9 + number, 24 - number, number)).save(path)
-                number += 1
-    return tmp_path / "data"
+    return make_zoo(tmp_path / "data")
 
 
 @pytest.fixture
@@ -216,7 +191,7 @@ def test_a_damaged_index_is_refused(store, dataset, manifest, found, text):
     assert caught.value.hint.startswith("Delete ")
 
 
-def test_an_index_that_forgot_the_training_pictures_of_a_small_set_is_refused_or_harmless(store):
+def test_a_small_sets_index_without_its_training_pictures_is_refused(store):
     dataset = Tiny()
     manifest = first_manifest(dataset, dataset.collect(Places()), silent)
     opened(store, dataset, manifest, dataset.collect(Places()))
@@ -224,7 +199,7 @@ def test_an_index_that_forgot_the_training_pictures_of_a_small_set_is_refused_or
     index = json.loads(path.read_text())
     del index["train"]
     path.write_text(json.dumps(index))
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match=r"index\.json is damaged: KeyError\('train'\)"):
         store.open(dataset, manifest, SIDE)
 
 
@@ -294,45 +269,6 @@ def test_a_set_kept_whole_must_be_of_one_size(store, dataset, manifest, found):
 # A protocol's data
 
 
-PROTOCOL = """
-name = "zoo-stream"
-version = 1
-title = "a zoo"
-description = "for tests"
-source = "real"
-scale = "full"
-backbone = "vlcl-mini/v1"
-picture_size = 8
-tasks = ["zoo"]
-evaluation_batch = 3
-
-[budget]
-steps = 2
-batch_size = 2
-learning_rate = 1e-3
-warmup = 1
-ensemble_interval = 1
-reference_batch = 2
-auxiliary_size = 4
-
-[augmentation]
-scale = [0.9, 1.0]
-ratio = [0.75, 1.3333333333333333]
-
-[[data]]
-name = "zoo"
-title = "Zoo"
-layout = "folder"
-folders = ["zoo"]
-class_names = ["red fox", "snow_owl"]
-templates = ["a photo of a {c}."]
-train = 6
-test = 4
-licence = "none"
-source = "made by a test"
-"""
-
-
 @pytest.fixture
 def protocol(tmp_path):
     path = tmp_path / "zoo.toml"
@@ -366,19 +302,16 @@ def test_a_second_opening_of_a_protocols_store_decodes_nothing(protocol, root, s
     np.testing.assert_array_equal(first.test, second.test)
 
 
-def test_a_protocol_of_small_sets_needs_no_copy_once_it_is_stored(protocol, root, store, monkeypatch):
-    describe_data(protocol, Places(root), Reporter())
-    for path in sorted(root.rglob("*.*")):
-        Image.fromarray(noise(6, 7, 1)).save(path.with_suffix(".png"))
-        if path.suffix == ".jpg":
-            path.unlink()
-    del protocol.__dict__["datasets"]
-    monkeypatch.setenv("VLCL_DATA_HOME", str(root.parent / "fresh"))
-    monkeypatch.setattr(type(protocol.datasets[0]), "small", True, raising=False)
-    protocol.datasets[0].small = True
+def test_a_stream_of_small_sets_needs_no_copy_once_it_is_stored(root, store, tmp_path):
+    for number, path in enumerate(sorted(root.rglob("*.*"))):
+        path.unlink()
+        Image.fromarray(noise(6, 7, number)).save(path.with_suffix(".png"))
+    (tmp_path / "zoo.toml").write_text(PROTOCOL + "small = true\n")
+    protocol = load_protocol(str(tmp_path / "zoo.toml"))
     describe_data(protocol, Places(root), Reporter())
     open_store(protocol, Places(root), store, Reporter())
-    (stored,) = open_store(protocol, Places(), store, Reporter())
+    (tmp_path / "empty").mkdir()
+    (stored,) = open_store(protocol, Places(tmp_path / "empty"), store, Reporter())
     assert stored.train[np.arange(6)].shape == (6, SIDE, SIDE, 3)
 
 

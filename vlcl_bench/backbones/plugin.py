@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +16,6 @@ from vlcl_bench.methods.registry import import_file
 
 FUNCTION = "backbone"
 """What a file calls the function that makes its backbone, if it has several classes or one with arguments."""
-SETTINGS = {"image_size": int, "mean": tuple, "std": tuple, "context_length": int}
 
 
 def is_file_name(name: str) -> bool:
@@ -42,12 +43,14 @@ def load_from_file(name: str) -> Backbone:
             f"the backbone file {location!r} cannot be read: {error.strerror}", "Give the path of a Python file."
         ) from error
     try:
-        module = import_file(path, digest)
+        with redirect_stdout(sys.stderr):  # what a file prints is not the answer of a command
+            module = import_file(path, digest)
     except MethodError as error:
         raise UsageError(error.message, error.hint) from error
     called, factory = _factory(module, wanted, location)
     try:
-        made = factory()
+        with redirect_stdout(sys.stderr):
+            made = factory()
     except VlclError:
         raise
     except Exception as error:  # a plugin may raise anything: missing weights, a missing package
@@ -55,9 +58,9 @@ def load_from_file(name: str) -> Backbone:
             f"{called} of {location} raised {type(error).__name__}: {error}",
             "It is called without arguments and returns a backbone ready to be used.",
         ) from error
-    _check(made, called, location)
-    made.name = f"{path.stem}:{called}"
-    return made
+    backbone = _checked(made, f"{called} of {location}")
+    backbone.name = f"{path.stem}:{called}"
+    return backbone
 
 
 def _factory(module: ModuleType, wanted: str, where: str) -> tuple[str, Callable[[], object]]:
@@ -65,7 +68,8 @@ def _factory(module: ModuleType, wanted: str, where: str) -> tuple[str, Callable
     own = {
         name: value
         for name, value in vars(module).items()
-        if getattr(value, "__module__", None) == module.__name__ and (inspect.isclass(value) or inspect.isfunction(value))
+        if getattr(value, "__module__", None) == module.__name__
+        and (inspect.isclass(value) or inspect.isfunction(value))
     }
     classes = {name: value for name, value in own.items() if inspect.isclass(value) and issubclass(value, Backbone)}
     functions = {name: value for name, value in own.items() if inspect.isfunction(value)}
@@ -100,23 +104,20 @@ def _complete(factory: Callable[[], object], where: str) -> Callable[[], object]
     return factory
 
 
-def _check(made: object, called: str, where: str) -> None:
+def _checked(made: object, what: str) -> Backbone:
     """Refuse what is no backbone, or one that does not say what the harness must know."""
     if not isinstance(made, Backbone):
         raise UsageError(
-            f"{called} of {where} returned {type(made).__name__}, expected a Backbone",
+            f"{what} returned {type(made).__name__}, expected a Backbone",
             "Derive it from vlcl_bench.backbones.base.Backbone.",
         )
-    wrong = [
-        f"{key} ({kind.__name__})"
-        for key, kind in SETTINGS.items()
-        if not isinstance(getattr(made, key, None), list if kind is tuple else kind)
-        and not isinstance(getattr(made, key, None), kind)
-    ]
-    if wrong:
+    unsaid = [key for key in ("image_size", "context_length") if not isinstance(getattr(made, key, None), int)]
+    unsaid += [key for key in ("mean", "std") if len(getattr(made, key, ())) != 3]
+    if unsaid:
         raise UsageError(
-            f"the backbone that {called} of {where} returned does not say its {', '.join(wrong)}",
-            "For instance: image_size = 224; mean and std have three numbers each, for channels in 0..1.",
+            f"the backbone that {what} returned does not say its {', '.join(unsaid)}",
+            "For instance: image_size = 224 and context_length = 77; mean and std have a number for each channel.",
         )
-    if not made.state_dict():
-        raise UsageError(f"the backbone that {called} of {where} returned has no weights")
+    if not any(True for _ in made.parameters()):
+        raise UsageError(f"the backbone that {what} returned has no parameters")
+    return made

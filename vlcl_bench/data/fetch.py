@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ def _official(spec: RealSpec, root: Path) -> str:
     for arguments in calls:
         try:
             getattr(torchvision.datasets, kind)(str(root), download=True, **arguments)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ImportError, zipfile.BadZipFile, tarfile.TarError) as error:
             raise MachineError(
                 f"{spec.title} could not be fetched: {error}",
                 f"Get it from {spec.source} and unpack it into {root / spec.folders[0]}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -129,14 +130,17 @@ def _named(progress: Advance, name: str, done: int, total: int) -> None:
 
 
 def collect_garbage(store: Store, everything: bool, dry_run: bool) -> dict[str, Any]:
-    """Delete the store's folders that belong to no manifest, or all of them; half-built ones always go."""
+    """Delete the store's folders that belong to no manifest, or all of them; half-built ones always go.
+
+    Whatever else lies there is left alone.
+    """
     needed = set()
     for folder in (FOLDER, first_use_folder()):
         for path in sorted(folder.glob("*.parquet")):
             manifest = read_manifest(path.stem, folder)
             needed.add(f"{manifest.dataset}-{manifest.fingerprint()[:16]}")
     lines, total, freed = [], 0, 0
-    for folder in sorted(path for path in store.root.glob("*") if path.is_dir()):
+    for folder in sorted(path for path in store.root.glob("*") if _is_stored(path)):
         size = folder_bytes(folder)
         total += size
         known = any(folder.name == name or folder.name.startswith(f"{name}-") for name in needed)
@@ -150,6 +154,12 @@ def collect_garbage(store: Store, everything: bool, dry_run: bool) -> dict[str, 
         if not dry_run:
             shutil.rmtree(folder)
     return {"store": str(store.root), "total": total, "freed": freed, "folders": lines}
+
+
+def _is_stored(folder: Path) -> bool:
+    """Whether a folder looks like one of a store's: whoever names another folder as the store must not lose it."""
+    named = re.fullmatch(r".+-[0-9a-f]{16}(-\d+)?", folder.name) is not None
+    return named and folder.is_dir() and all(re.search(r"\.(u8|json|tmp)$", path.name) for path in folder.iterdir())
 
 
 def folder_bytes(folder: Path) -> int:

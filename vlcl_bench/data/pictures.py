@@ -109,6 +109,21 @@ class EncodedPictures(Pictures):
         return self.originals[row].verified(self.hashes[row])
 
 
+class UncheckedPictures(Pictures):
+    """Pictures whose list is known but not the content of each: reference data of a million files."""
+
+    def __init__(self, originals: Sequence[Original], side: int) -> None:
+        self.originals, self.side = originals, side
+
+    def __len__(self) -> int:
+        """See :meth:`Pictures.__len__`."""
+        return len(self.originals)
+
+    def original(self, row: int) -> np.ndarray:
+        """See :meth:`Pictures.original`; a picture that cannot be decoded is refused by name."""
+        return self.originals[row].load()[1]
+
+
 class SmallPictures(Pictures):
     """Decoded pictures of one small size, ``(n, h, w, 3)`` uint8, kept whole in the store."""
 

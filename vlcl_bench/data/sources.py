@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "test")
 SOURCES = ("mini", "real")
+MINI_REFERENCE, MINI_REFERENCE_SIZE = "mini-reference", 4_000
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,41 @@ class MiniScenes(DataSet):
         return Collection(entries, "drawn by vlcl_bench.world")
 
 
+class MiniReference(DataSet):
+    """Pictures that the mini CLIP was pretrained on, each with one of its captions: reference data, no task.
+
+    ``MINI_REFERENCE_SIZE`` examples of :func:`vlcl_bench.world.corpus.corpus`, drawn once with a fixed seed.
+    """
+
+    captioned = True
+    class_names = ()
+    templates = ()
+    name = MINI_REFERENCE
+
+    def __init__(self) -> None:
+        from vlcl_bench.world.renditions import SIZE
+
+        self.side = SIZE
+        self.card = DataCard(
+            title="mini world: reference pictures",
+            description="pictures and captions from the mini CLIP's pretraining, for methods that declare them",
+            licence="CC BY-SA 4.0 (drawings by OpenMoji) and Apache-2.0 (our own drawings)",
+            source="vlcl_bench.world.corpus",
+        )
+
+    def collect(self, places: Places, manifest: Manifest | None = None) -> Collection:
+        """See :meth:`DataSet.collect`."""
+        from vlcl_bench.world.corpus import STYLES, corpus
+        from vlcl_bench.world.pictures import seeded
+
+        rng = seeded(MINI_REFERENCE)
+        entries = [
+            Entry(example.picture.id, "train", -1, Rendered(example.picture, STYLES), (rng.choice(example.captions),))
+            for example in rng.sample(corpus(), MINI_REFERENCE_SIZE)
+        ]
+        return Collection(entries, "drawn by vlcl_bench.world")
+
+
 def mini_dataset(name: str) -> DataSet:
     """A data set of the mini world, of a benchmark stream or of ``mini-dev``."""
     from vlcl_bench.world.class_stream import class_streams
@@ -236,6 +272,8 @@ def mini_dataset(name: str) -> DataSet:
 
     labelled: dict[str, Any] = domains() | development_domains() | class_streams()
     captioned = scene_sets()
+    if name == MINI_REFERENCE:
+        return MiniReference()
     if name in captioned:
         return MiniScenes(name, captioned[name])
     if name not in labelled:

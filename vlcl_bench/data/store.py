@@ -72,7 +72,8 @@ class Store:
         hint = f"Delete {folder} and give the same command again: the store is built anew."
         try:
             index = read_json(folder / INDEX_NAME)
-            arrays = {split: _mapped(folder / f"{split}.u8", index[split], hint) for split in SPLITS if split in index}
+            splits = SPLITS if dataset.small else ("test",)
+            arrays = {split: _mapped(folder / f"{split}.u8", index[split], hint) for split in splits}
             test = arrays["test"]
         except (KeyError, TypeError) as error:
             raise IntegrityError(f"{folder / INDEX_NAME} is damaged: {error!r}", hint) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,13 @@ from rich.progress import (
 from vlcl_bench.protocols import Protocol
 
 Advance = Callable[[int, int, str], None]
+
+
+def brief(task: str) -> str:
+    """A task's name in nine letters, of which a group of classes keeps its number."""
+    name = re.sub("^(coco-|mini-scenes-|mini-)", "", task)
+    numbered = re.fullmatch(r"(.*)(-\d\d)", name)
+    return numbered[1][:6] + numbered[2] if numbered else name[:9]
 
 
 class Reporter:
@@ -63,5 +71,5 @@ class RichReporter(Reporter):
     def stage_done(self, stage: int, frame: pd.DataFrame, protocol: Protocol) -> None:
         """Accuracies of the stage, so that forgetting can be watched while it happens."""
         accuracies = protocol.answer_key.stage_scores(frame)
-        cells = "  ".join(f"{name[:9]} {value:.0f}" for name, value in accuracies.items())
+        cells = "  ".join(f"{brief(name)} {value:.0f}" for name, value in accuracies.items())
         self.console.print(f"stage {stage:2d}  {cells}", highlight=False, soft_wrap=True)

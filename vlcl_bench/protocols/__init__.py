@@ -131,6 +131,11 @@ class Protocol(_Frozen):
         for name, group in self.class_groups.items():
             if sorted(group.order) != list(range(len(group.order))) or len(group.order) % group.size:
                 raise ValueError(f"class_groups.{name}: order must hold every class id once and divide by size")
+        banked = {name for group in self.bank.groups for name in group} if self.bank else set()
+        if banked - set(self.tasks):
+            raise ValueError(
+                f"bank.groups names no data set of the stream: {', '.join(sorted(banked - set(self.tasks)))}"
+            )
         return self
 
     @cached_property
@@ -154,8 +159,13 @@ class Protocol(_Frozen):
 
     @cached_property
     def datasets(self) -> tuple[DataSet, ...]:
-        """The data sets, in order."""
-        return tuple(open_dataset(self.source, task, self.data) for task in self.tasks)
+        """The data sets, in order; :class:`UsageError` where class groups do not cover all classes of theirs."""
+        found = tuple(open_dataset(self.source, task, self.data) for task in self.tasks)
+        for dataset in found:
+            group, classes = self.class_groups.get(dataset.name), len(dataset.class_names)
+            if group is not None and len(group.order) != classes:
+                raise UsageError(f"class_groups.{dataset.name} orders {len(group.order)} classes; there are {classes}")
+        return found
 
     @property
     def captioned(self) -> bool:

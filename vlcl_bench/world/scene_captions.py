@@ -65,14 +65,14 @@ def noun_phrase(group: Group, size: str = "") -> str:
 
 # x is the large thing, or all there is; y is what is small beside it.
 _PLAIN_PAIR = (
-    "a photo of {x} with {y}{sign}.",
+    "a photo of {x} and {y}{sign}.",
     "a photo of {x} with {y} {place}.",
     "a photo of {x} {place} with {y}.",
-    "a drawing of {x} with {y}{sign}.",
+    "a drawing of {x} and {y}{sign}.",
     "{x} {x_of} {y}.",
     "{x} is {x_of} {y}{sign}.",
     "{y} {y_of} {x} {place}.",
-    "{x}, {y}{sign} {place}.",
+    "{x}, {y} {place}{sign}.",
     "{x} {x_side}, {y} {y_side}, {place}.",
 )
 _PLAIN_ALONE = (
@@ -83,7 +83,7 @@ _PLAIN_ALONE = (
     "there are {x} {place}.",
     "{x} are {place}{sign}.",
     "a drawing of {x} {place}.",
-    "a picture of {again}{sign} {place}.",
+    "a picture of {again} {place}{sign}.",
 )
 _STORY_PAIR = (
     "look, {x} {doing} by {y}!",
