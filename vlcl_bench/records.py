@@ -42,11 +42,18 @@ class Identity(_Model):
     backbone: str
     backbone_sha256: str
     seed: int
+    auxiliary: dict[str, str] = {}
+    """The data beside the tasks that the method used: what it is, and its fingerprint."""
+
+    def facts(self) -> dict[str, Any]:
+        """What is hashed; ``auxiliary`` only where there is some, so that runs without keep their hash."""
+        facts = self.model_dump(mode="json")
+        return facts if self.auxiliary else {key: value for key, value in facts.items() if key != "auxiliary"}
 
     @property
     def run_hash(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 over the identity's canonical JSON."""
-        return sha256_text(canonical_json(self.model_dump(mode="json")))[:16]
+        return sha256_text(canonical_json(self.facts()))[:16]
 
 
 class Provenance(_Model):

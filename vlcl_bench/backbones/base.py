@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from vlcl_bench.errors import MethodError
+
 
 class Backbone(nn.Module, ABC):
     """A pretrained image encoder and text encoder with a shared space.
@@ -38,6 +40,16 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def logit_scale(self) -> Tensor:
         """The factor on cosines that makes them logits (100 for OpenAI's CLIP); never trained here."""
+
+    def random_texts(self, count: int, words: int, generator: torch.Generator) -> Tensor:
+        """Tokens ``(count, words + 2)``: start token, ``words`` random tokens, end token; no sense in them.
+
+        Raises :class:`MethodError` for a backbone that does not say what its tokens are.
+        """
+        raise MethodError(
+            f"backbone {self.name!r} cannot make random texts: it does not say what its tokens are",
+            "Give its class a method random_texts, or use a backbone of open_clip.",
+        )
 
     def preprocess(self, images: Tensor) -> Tensor:
         """uint8 pictures ``(n, s, s, 3)`` to normalised float ``(n, 3, s, s)`` on the same device."""

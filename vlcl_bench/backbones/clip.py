@@ -35,6 +35,15 @@ class OpenClipBackbone(Backbone):
         self.mean = tuple(model.visual.image_mean)
         self.std = tuple(model.visual.image_std)
         self.context_length = int(getattr(model, "context_length", 77))
+        self._trained_tokens = trained_tokens(model, tokenizer)
+
+    def random_texts(self, count: int, words: int, generator: torch.Generator) -> Tensor:
+        """See :meth:`Backbone.random_texts`; only tokens whose vector pretraining has trained are drawn."""
+        if self._trained_tokens is None:
+            return super().random_texts(count, words, generator)
+        places = torch.randint(len(self._trained_tokens), (count, words), generator=generator)
+        start = torch.full((count, 1), self._tokenizer.sot_token_id)
+        return torch.cat([start, self._trained_tokens[places], torch.full((count, 1), self._tokenizer.eot_token_id)], 1)
 
     def encode_image(self, images: Tensor) -> Tensor:
         """See :meth:`Backbone.encode_image`."""
@@ -75,6 +84,18 @@ class OpenClipBackbone(Backbone):
     def logit_scale(self) -> Tensor:
         """See :meth:`Backbone.logit_scale`."""
         return self.model.logit_scale.detach().exp()
+
+
+def trained_tokens(model: Any, tokenizer: Any) -> Tensor | None:
+    """Ids of ordinary tokens with a vector other than zero; ``None`` for a tokenizer of another kind than CLIP's."""
+    special = [getattr(tokenizer, name, None) for name in ("sot_token_id", "eot_token_id")]
+    table = getattr(getattr(model, "token_embedding", None), "weight", None)
+    if None in special or table is None:
+        return None
+    used = table.detach().ne(0).any(dim=1).cpu()
+    used[special] = False
+    used[0] = False  # it also pads
+    return used.nonzero()[:, 0]
 
 
 def register_mini() -> None:

@@ -72,7 +72,7 @@ def costs(record: Record) -> dict[str, float | None]:
 
 def configuration_digest(record: Record) -> str:
     """What must be equal for runs to be seeds of one entry: source, settings, weights, protocol."""
-    identity = record.identity.model_dump(mode="json", exclude={"seed"})
+    identity = {key: value for key, value in record.identity.facts().items() if key != "seed"}
     return sha256_text(canonical_json(identity))[:16]
 
 

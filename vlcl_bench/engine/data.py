@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-from vlcl_bench.data.manifest import COMMITTED, Manifest, find_manifest, first_use_folder, write_manifest
-from vlcl_bench.data.sources import Collection, DataSet, Places
+import numpy as np
+
+from vlcl_bench.data.manifest import (
+    COMMITTED,
+    Manifest,
+    find_manifest,
+    first_use_folder,
+    read_manifest,
+    write_manifest,
+)
+from vlcl_bench.data.originals import Original
+from vlcl_bench.data.pictures import Pictures, UncheckedPictures, some
+from vlcl_bench.data.sources import MINI_REFERENCE, Collection, DataSet, Places, open_dataset
 from vlcl_bench.data.store import Store, StoredDataSet
 from vlcl_bench.data.verify import aligned, first_manifest
 from vlcl_bench.engine.reporter import Advance, Reporter
+from vlcl_bench.errors import UsageError
+from vlcl_bench.fileio import sha256_text
+from vlcl_bench.methods.reference import KINDS, Reference
 from vlcl_bench.protocols import Protocol
 from vlcl_bench.records import DataOrigin
 
@@ -70,3 +86,77 @@ def data_origin(manifest: Manifest) -> DataOrigin:
     """What a record says of a data set."""
     source = manifest.origin.get("source", "drawn" if manifest.status == COMMITTED else "unknown")
     return DataOrigin(manifest=manifest.fingerprint(), status=manifest.status, source=source)  # type: ignore[arg-type]
+
+
+def open_reference(
+    protocol: Protocol,
+    kinds: Sequence[str],
+    config: Any,
+    places: Places,
+    store: Store,
+    reporter: Reporter,
+) -> Reference | None:
+    """The reference data of a protocol for a method that declares ``kinds``; ``None`` for one that declares none.
+
+    A method's settings ``reference_pictures`` and ``reference_texts`` (``None``: all) say how many are taken, drawn
+    with seed 42. Raises :class:`UsageError` for a kind that does not exist.
+    """
+    if not kinds:
+        return None
+    unknown = set(kinds) - set(KINDS)
+    if unknown:
+        raise UsageError(f"no auxiliary data {sorted(unknown)}", f"A method can declare: {', '.join(KINDS)}.")
+    side = protocol.side
+    full: np.ndarray | Pictures
+    if protocol.scale == "mini":
+        dataset = open_dataset("mini", MINI_REFERENCE)
+        manifest = read_manifest(MINI_REFERENCE)
+        if not store.has(dataset, manifest, side):
+            collection = aligned(dataset, manifest, dataset.collect(places))
+            with reporter.phase("drawing the reference pictures (once)", len(manifest.rows)) as progress:
+                store.build(dataset, manifest, collection, side, partial(_named, progress, dataset.name))
+        full, texts = store.open(dataset, manifest, side).train, manifest.captions("train")
+        named = {kind: f"{MINI_REFERENCE} {manifest.fingerprint()[:16]}" for kind in kinds}
+        captions = tuple(dict.fromkeys(text for own in texts for text in own))
+    else:
+        full, captions, named = _real_reference(kinds, places, side)
+    found: dict[str, Any] = {"pictures": full, "texts": captions}
+    for kind in KINDS:
+        most = getattr(config, f"reference_{kind}", None)
+        rows = np.arange(len(found[kind])) if kind in kinds else np.arange(0)
+        if kind in kinds and most is not None and most < len(rows):
+            rows = np.sort(np.random.default_rng(42).permutation(len(rows))[:most])
+            named[kind] += f", {most} of {len(found[kind])}"
+        if len(rows) < len(found[kind]):
+            found[kind] = tuple(captions[row] for row in rows) if kind == "texts" else some(full, rows)
+    return Reference(found["pictures"], found["texts"], named)
+
+
+def _real_reference(
+    kinds: Sequence[str], places: Places, side: int
+) -> tuple[Pictures, tuple[str, ...], dict[str, str]]:
+    """ImageNet's training pictures and Conceptual Captions' validation captions, as far as they are declared.
+
+    Of 1.28 million pictures the list is fingerprinted, not every file's content: each is checked as it is decoded.
+    """
+    from vlcl_bench.data.real.captions import read_texts
+    from vlcl_bench.data.real.catalogue import spec_of
+    from vlcl_bench.data.real.hub import read_hub
+    from vlcl_bench.data.real.layouts import locate
+
+    originals: list[Original] = []
+    texts: tuple[str, ...] = ()
+    named = {}
+    if "pictures" in kinds:
+        collection = open_dataset("real", "imagenet").collect(places)
+        originals = [entry.original for entry in collection.entries]
+        listed = sha256_text("\n".join(entry.sample for entry in collection.entries))
+        named["pictures"] = f"imagenet {len(originals)} {listed[:16]}"
+    if "texts" in kinds:
+        spec = spec_of("conceptual_captions")
+        found = (
+            read_texts(locate(spec, places.root), spec) if places.root else read_hub(spec, places.hub_root, None).texts
+        )
+        texts = tuple(dict.fromkeys(found))
+        named["texts"] = f"conceptual_captions {len(texts)} {sha256_text(chr(10).join(texts))[:16]}"
+    return UncheckedPictures(originals, side), texts, named

@@ -23,6 +23,7 @@ from vlcl_bench.errors import IntegrityError, MethodError, VlclError
 from vlcl_bench.fileio import write_atomic
 from vlcl_bench.methods.base import Method
 from vlcl_bench.methods.context import Context, Progress
+from vlcl_bench.methods.reference import Reference
 from vlcl_bench.protocols import Protocol
 from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Query, Task
@@ -79,7 +80,13 @@ class InlinePlayer(Player):
     """
 
     def __init__(
-        self, method: Method, protocol: Protocol, seed: int, device: torch.device, pristine: Mapping[str, int]
+        self,
+        method: Method,
+        protocol: Protocol,
+        seed: int,
+        device: torch.device,
+        pristine: Mapping[str, int],
+        reference: Reference | None = None,
     ) -> None:
         self.method = method.to(device)
         self.protocol = protocol
@@ -87,12 +94,14 @@ class InlinePlayer(Player):
         self.device = device
         self._trained: set[str] = set()
         self._pristine = pristine
+        self._reference = reference
 
     def learn(self, task: Task, progress: Progress) -> LearnReport:
         """See :meth:`Player.learn`."""
         ctx = Context(
             self.seed, self.protocol.budget, self.protocol.augmentation, self.device,
             self.method.backbone.preprocess, partial(parameter_names, self.method), progress,
+            self._reference,
         )  # fmt: skip
         seed_everything(int(ctx.generator("learn", task.index).initial_seed()))
         self.method.train()

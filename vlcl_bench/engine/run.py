@@ -27,7 +27,7 @@ from vlcl_bench.backbones.canary import check as check_canary
 from vlcl_bench.data.pictures import some
 from vlcl_bench.data.sources import Places
 from vlcl_bench.data.store import Store, StoredDataSet
-from vlcl_bench.engine.data import data_origin, describe_data, open_store
+from vlcl_bench.engine.data import data_origin, describe_data, open_reference, open_store
 from vlcl_bench.engine.evaluate import evaluate
 from vlcl_bench.engine.journal import JOURNAL_NAME, Event, Journal
 from vlcl_bench.engine.player import Footprint, InlinePlayer, Player, backbone_sizes, guarded, seed_everything
@@ -86,10 +86,12 @@ def run(request: Request, reporter: Reporter) -> Outcome:
         backbone = load_backbone(name)
     check_picture_size(backbone, protocol)
     describe_data(protocol, places, reporter)
+    reference = open_reference(protocol, loaded.cls.auxiliary, config, places, Store(request.store), reporter)
     identity = Identity(
         protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
         method=loaded.name, method_source_sha256=loaded.source_sha256, config=config.model_dump(mode="json"),
         backbone=backbone.name, backbone_sha256=weights_sha256(backbone), seed=request.seed,
+        auxiliary=reference.identity if reference else {},
     )  # fmt: skip
     folder = request.out or request.runs / identity.run_hash
     with locked(folder, identity) as journal:
@@ -108,7 +110,7 @@ def run(request: Request, reporter: Reporter) -> Outcome:
         pristine = backbone_sizes(backbone)
         with guarded("being made"):
             method = loaded.cls(backbone, config)
-        player = InlinePlayer(method, protocol, request.seed, device, pristine)
+        player = InlinePlayer(method, protocol, request.seed, device, pristine, reference)
         stages = Stages(folder, journal, player, protocol, stored, reporter, request.keep_states)
         stages.play()
         return Outcome(folder, stages.conclude(identity, loaded, device, canary), False)
@@ -144,7 +146,7 @@ def locked(folder: Path, identity: Identity) -> Iterator[Journal]:
         journal = Journal(folder / JOURNAL_NAME)
         started = journal.last("started")
         if started is None:
-            journal.append("started", run_hash=identity.run_hash, identity=identity.model_dump(mode="json"))
+            journal.append("started", run_hash=identity.run_hash, identity=identity.facts())
         elif started["run_hash"] != identity.run_hash:
             raise UsageError(_difference(folder, started, identity), "Name another folder with --out, or leave it out.")
         elif not journal.last("finished"):
@@ -167,7 +169,7 @@ def refuse_foreign(folder: Path) -> None:
 
 
 def _difference(folder: Path, started: Event, identity: Identity) -> str:
-    old, new = started["identity"], identity.model_dump(mode="json")
+    old, new = started["identity"], identity.facts()
     changed = [f"{key}: {old.get(key)!r} there, {new[key]!r} here" for key in new if old.get(key) != new[key]]
     return f"{folder} holds another run ({started['run_hash']}); " + "; ".join(changed)
 

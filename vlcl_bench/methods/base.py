@@ -38,6 +38,9 @@ class Method(nn.Module, ABC):
     mini_settings: ClassVar[Mapping[str, Any]] = {}
     """Values that replace published strengths on the mini protocols, chosen on ``mini-dev``."""
 
+    auxiliary: ClassVar[tuple[str, ...]] = ()
+    """Data beside the tasks that the method uses: ``pictures``, ``texts``; see :mod:`vlcl_bench.methods.reference`."""
+
     Config: ClassVar[type[BaseModel]] = Config
     """The class of the method's settings."""
 

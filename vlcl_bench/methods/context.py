@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional as vision
 from vlcl_bench.data.pictures import Pictures
 from vlcl_bench.data.transforms import CROP_ATTEMPTS, crop_box
 from vlcl_bench.errors import MethodError
+from vlcl_bench.methods.reference import Reference
 from vlcl_bench.protocols import Augmentation, Budget
 from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Task
@@ -66,6 +67,7 @@ class Context:
         preprocess: Callable[[Tensor], Tensor],
         parameter_names: Callable[[], Mapping[int, str]],
         progress: Progress = lambda done, total, word: None,
+        reference: Reference | None = None,
     ) -> None:
         self.seed = seed
         self.budget = budget
@@ -76,6 +78,36 @@ class Context:
         self._preprocess = preprocess
         self._parameter_names = parameter_names
         self._progress = progress
+        self._reference = reference
+
+    @property
+    def reference(self) -> Reference:
+        """The declared reference data; raises :class:`MethodError` for a method that declares none."""
+        if self._reference is None:
+            raise MethodError(
+                "the method asks for reference data that it does not declare",
+                'Say so in its class: auxiliary = ("pictures", "texts"), or one of the two.',
+            )
+        return self._reference
+
+    def reference_rows(self, task: Task) -> Iterator[np.ndarray]:
+        """Endless shuffled batches of rows of the reference pictures, metered as reference pictures.
+
+        :meth:`reference_images` makes pictures of them; a method that has their features already needs no more.
+        """
+        generator = self.generator("reference", task.index)
+        for rows in shuffled(len(self.reference.pictures), self.budget.reference_batch, generator):
+            self.meter.reference_pictures += len(rows)
+            yield rows
+
+    def reference_images(self, rows: np.ndarray) -> Tensor:
+        """Preprocessed reference pictures ``(len(rows), 3, s, s)`` under the test transform."""
+        return self._preprocess(torch.from_numpy(np.array(self.reference.pictures[rows])).to(self.device))
+
+    def replayed(self, images: Tensor) -> Tensor:
+        """Preprocessed pictures of a memory, ``(n, s, s, 3)`` uint8 to ``(n, 3, s, s)``, metered as replayed."""
+        self.meter.replayed_samples += len(images)
+        return self._preprocess(images.to(self.device))
 
     def generator(self, *facts: str | int) -> torch.Generator:
         """A CPU generator that depends on the run's seed and the given facts only."""
@@ -99,25 +131,21 @@ class Context:
         """
         generator = self.generator("batches", task.index, purpose)
         size = self.budget.batch_size if purpose == "train" else self.budget.reference_batch
-        waiting: deque[tuple[np.ndarray, Callable[[], np.ndarray | Tensor]]] = deque()
+        waiting: deque[tuple[np.ndarray, list[str], Callable[[], np.ndarray | Tensor]]] = deque()
         for rows in shuffled(len(task.labels), size, generator):
-            waiting.append((rows, self._pictures(task, rows, augment, generator)))
+            # All draws of a batch are made here, so that nothing random depends on how far ahead is decoded.
+            captions = _drawn_captions(task, rows, generator)
+            waiting.append((rows, captions, self._pictures(task, rows, augment, generator)))
             if len(waiting) <= (DECODED_AHEAD if isinstance(task.images, Pictures) else 0):
                 continue
-            rows, pictures = waiting.popleft()
+            rows, captions, pictures = waiting.popleft()
             if purpose == "train":
                 self.meter.task_pictures += len(rows)
             else:
                 self.meter.reference_pictures += len(rows)
             pixels = torch.as_tensor(pictures())
-            batch = Batch(
-                self._preprocess(pixels.to(self.device)), torch.from_numpy(task.labels[rows]).to(self.device), rows
-            )
-            if task.captions is not None:
-                places = torch.rand(len(rows), generator=generator).tolist()
-                texts = [task.captions[row] for row in rows]
-                batch.captions = [own[int(place * len(own))] for own, place in zip(texts, places, strict=True)]
-            yield batch
+            labels = torch.from_numpy(task.labels[rows]).to(self.device)
+            yield Batch(self._preprocess(pixels.to(self.device)), labels, rows, captions)
 
     def _pictures(
         self, task: Task, rows: np.ndarray, augment: bool, generator: torch.Generator
@@ -179,6 +207,15 @@ class Context:
         if step < warmup:
             return (step + 1) / warmup
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+
+
+def _drawn_captions(task: Task, rows: np.ndarray, generator: torch.Generator) -> list[str]:
+    """One caption of each picture, drawn at random; none where the task has classes."""
+    if task.captions is None:
+        return []
+    places = torch.rand(len(rows), generator=generator).tolist()
+    texts = [task.captions[row] for row in rows]
+    return [own[int(place * len(own))] for own, place in zip(texts, places, strict=True)]
 
 
 def shuffled(count: int, size: int, generator: torch.Generator) -> Iterator[np.ndarray]:

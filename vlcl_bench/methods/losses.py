@@ -40,3 +40,29 @@ def interpolate_(parameters: Mapping[str, nn.Parameter], anchor: Named, alpha: f
     """In place: ``theta = (1 - alpha) * theta + alpha * anchor`` (Wortsman et al., WiSE-FT, 2022)."""
     for name, parameter in parameters.items():
         parameter.lerp_(anchor[name], alpha)
+
+
+class WeightEnsemble:
+    """A running mean of weights along training (ZSCL, `finetune.py`; the idea is stochastic weight averaging).
+
+    It starts at the given weights; the k-th snapshot absorbed makes it the plain mean of k + 1 models.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        self.parameters = parameters
+        self.mean = snapshot(parameters.items())
+        self.count = 1
+
+    @torch.no_grad()
+    def absorb(self) -> None:
+        """Take in the current weights: ``mean = (mean * n + theta) / (n + 1)``."""
+        self.count += 1
+        torch._foreach_lerp_(
+            [self.mean[name] for name in self.parameters], list(self.parameters.values()), 1.0 / self.count
+        )
+
+    @torch.no_grad()
+    def apply_(self) -> None:
+        """Put the mean in place of the current weights."""
+        for name, parameter in self.parameters.items():
+            parameter.copy_(self.mean[name])
