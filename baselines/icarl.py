@@ -42,8 +42,8 @@ class ICaRL(LossMethod):
         temperature: float = 2.0
         herding: bool = True
 
-    # Two pictures a class of the eleven tasks: about the share of all training pictures that 10,000 are of MTIL's.
-    mini_settings: ClassVar = {"memory": 228}
+    # Of MTIL's 319,352 training pictures 10,000 are 3.1 %; of the 4,560 of the mini streams that is 143.
+    mini_settings: ClassVar = {"memory": 143}
 
     def __init__(self, backbone: Backbone, config: Any) -> None:
         super().__init__(backbone, config)

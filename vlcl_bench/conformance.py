@@ -97,13 +97,15 @@ def check(
     ``backbone`` may name other weights of the row's own model (a checkpoint file); another model is refused.
     """
     from vlcl_bench.backbones import load_backbone
+    from vlcl_bench.backbones.canary import check as check_canary
     from vlcl_bench.data.store import Store
     from vlcl_bench.engine.data import describe_data, open_store
     from vlcl_bench.engine.evaluate import evaluate
     from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
+    from vlcl_bench.engine.prepare import check_picture_size
     from vlcl_bench.engine.provenance import choose_device
-    from vlcl_bench.engine.run import check_picture_size
     from vlcl_bench.methods.registry import load_method
+    from vlcl_bench.places import data_home
     from vlcl_bench.protocols import load_protocol
 
     protocol = load_protocol(name)
@@ -118,6 +120,7 @@ def check(
     with reporter.phase(f"loading {chosen}"):
         loaded = load_backbone(chosen)
     check_picture_size(loaded, protocol)
+    check_canary(loaded, data_home() / "canaries")
     describe_data(protocol, places, reporter)
     stored = open_store(protocol, places, Store(store), reporter)
     untouched = load_method("zero_shot").cls

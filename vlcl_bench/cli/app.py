@@ -14,6 +14,7 @@ from vlcl_bench.cli import EXIT_CODES
 from vlcl_bench.cli.data import app as data_app
 from vlcl_bench.cli.doctor import register as register_doctor
 from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, Traceback, emit
+from vlcl_bench.cli.sweep import register as register_sweep
 from vlcl_bench.cli.world import app as world_app
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of this run, instead of runs/<hash>.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of all runs, in which this one gets <hash>.")] = Path("runs"),
     store: StoreFolder = None,
     data_root: DataRoot = None,
     hub_root: HubRoot = None,
@@ -74,7 +76,7 @@ def run(
         raise UsageError(f"--keep-states {keep_states!r} is not one of none, last, all", "Leave it out for last.")
     request = Request(
         protocol=protocol, method=method, settings=parse_settings(settings or []), seed=seed, backbone=backbone,
-        device=device, out=out, store=store, data_root=data_root, hub_root=hub_root, keep_states=keep_states,  # type: ignore[arg-type]
+        device=device, out=out, runs=runs, store=store, data_root=data_root, hub_root=hub_root, keep_states=keep_states,  # type: ignore[arg-type]
     )  # fmt: skip
     with contextlib.redirect_stdout(sys.stderr):  # what a method prints is not our answer
         outcome = run_engine(request, RichReporter(Console(stderr=True)))
@@ -260,4 +262,5 @@ def leaderboard_build(
         typer.echo(f"{result['runs']} runs scored again; board: {folder / 'README.md'}")
 
 
+register_sweep(app)
 register_doctor(app)

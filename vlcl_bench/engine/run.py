@@ -12,57 +12,36 @@ import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import torch
 
 from vlcl_bench import records
-from vlcl_bench.backbones import load_backbone, weights_sha256
-from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.backbones.canary import check as check_canary
 from vlcl_bench.data.pictures import some
-from vlcl_bench.data.sources import Places
 from vlcl_bench.data.store import Store, StoredDataSet
-from vlcl_bench.engine.data import data_origin, describe_data, open_reference, open_store
+from vlcl_bench.engine.data import data_origin, open_store
 from vlcl_bench.engine.evaluate import evaluate
 from vlcl_bench.engine.journal import JOURNAL_NAME, Event, Journal
 from vlcl_bench.engine.player import Footprint, InlinePlayer, Player, backbone_sizes, guarded, seed_everything
+from vlcl_bench.engine.prepare import KeepStates, Request, prepare
 from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance
 from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import machine_error, remove_leftovers, sha256_file
-from vlcl_bench.methods.registry import LoadedMethod, load_method, make_config
+from vlcl_bench.methods.registry import LoadedMethod
 from vlcl_bench.places import data_home
-from vlcl_bench.protocols import Protocol, load_protocol
+from vlcl_bench.protocols import Protocol
 from vlcl_bench.records import Identity, Record
 from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Task
 
-KeepStates = Literal["none", "last", "all"]
 LOCK_NAME = ".lock"
 STAGE_PREDICTIONS = "predictions"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user asks for with ``vlcl run``."""
-
-    protocol: str
-    method: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    backbone: str | None = None
-    device: str = "auto"
-    out: Path | None = None
-    runs: Path = Path("runs")
-    store: Path | None = None
-    data_root: Path | None = None
-    hub_root: Path | None = None
-    keep_states: KeepStates = "last"
 
 
 @dataclass(frozen=True)
@@ -76,23 +55,9 @@ class Outcome:
 
 def run(request: Request, reporter: Reporter) -> Outcome:
     """Do what is asked, or what is left of it."""
-    protocol = load_protocol(request.protocol)
-    loaded = load_method(request.method)
-    config = make_config(loaded.cls, request.settings, protocol.scale)
     device = choose_device(request.device)
-    places = Places.given(request.data_root, request.hub_root)
-    name = request.backbone or protocol.backbone
-    with reporter.phase(f"loading {name}"):
-        backbone = load_backbone(name)
-    check_picture_size(backbone, protocol)
-    describe_data(protocol, places, reporter)
-    reference = open_reference(protocol, loaded.cls.auxiliary, config, places, Store(request.store), reporter)
-    identity = Identity(
-        protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
-        method=loaded.name, method_source_sha256=loaded.source_sha256, config=config.model_dump(mode="json"),
-        backbone=backbone.name, backbone_sha256=weights_sha256(backbone), seed=request.seed,
-        auxiliary=reference.identity if reference else {},
-    )  # fmt: skip
+    prepared = prepare(request, reporter)
+    protocol, loaded, backbone, identity = prepared.protocol, prepared.loaded, prepared.backbone, prepared.identity
     folder = request.out or request.runs / identity.run_hash
     with locked(folder, identity) as journal:
         if journal.last("finished"):
@@ -100,7 +65,7 @@ def run(request: Request, reporter: Reporter) -> Outcome:
             drop_stage_predictions(folder)
             reporter.say(f"this run is already finished: {folder}")
             return Outcome(folder, record, True)
-        stored = open_store(protocol, places, Store(request.store), reporter)
+        stored = open_store(protocol, prepared.places, Store(request.store), reporter)
         torch.use_deterministic_algorithms(True, warn_only=True)
         canary = check_canary(backbone, data_home() / "canaries", identity.backbone_sha256).status
         # Filling fresh memory finds bugs in kernels; it costs 5 % of a step and changes no result.
@@ -109,21 +74,11 @@ def run(request: Request, reporter: Reporter) -> Outcome:
         seed_everything(derive_seed(request.seed, "construct"))
         pristine = backbone_sizes(backbone)
         with guarded("being made"):
-            method = loaded.cls(backbone, config)
-        player = InlinePlayer(method, protocol, request.seed, device, pristine, reference)
+            method = loaded.cls(backbone, prepared.config)
+        player = InlinePlayer(method, protocol, request.seed, device, pristine, prepared.reference)
         stages = Stages(folder, journal, player, protocol, stored, reporter, request.keep_states)
         stages.play()
         return Outcome(folder, stages.conclude(identity, loaded, device, canary), False)
-
-
-def check_picture_size(backbone: Backbone, protocol: Protocol) -> None:
-    """Raise :class:`UsageError` where the backbone takes pictures of another size than the protocol has."""
-    if backbone.image_size != protocol.side:
-        raise UsageError(
-            f"backbone {backbone.name!r} takes pictures of {backbone.image_size} pixels; those of {protocol.name} "
-            f"have {protocol.side}",
-            f"Leave --backbone out: the protocol's is {protocol.backbone}.",
-        )
 
 
 @contextmanager

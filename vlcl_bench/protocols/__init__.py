@@ -128,6 +128,9 @@ class Protocol(_Frozen):
             raise ValueError(f"learning_rates names tasks that the stream does not have: {', '.join(unknown)}")
         if groups - set(self.tasks):
             raise ValueError(f"class_groups names no data set of the stream: {', '.join(groups - set(self.tasks))}")
+        aliases = [name for group in self.aliases for name in group]
+        if len(set(aliases)) < len(aliases):
+            raise ValueError("aliases: a name can be in one group only")
         for name, group in self.class_groups.items():
             if sorted(group.order) != list(range(len(group.order))) or len(group.order) % group.size:
                 raise ValueError(f"class_groups.{name}: order must hold every class id once and divide by size")
@@ -230,6 +233,9 @@ class Protocol(_Frozen):
     def merged_place(self) -> dict[str, int]:
         """For every class name its place among the merged names, in which aliases are one with their first name."""
         first = {name: group[0] for group in self.aliases for name in group}
+        unknown = sorted(set(first) - set(self.distinct_names))
+        if unknown:
+            raise UsageError(f"aliases of protocol {self.name} name no class of it: {', '.join(unknown)}")
         merged = dict.fromkeys(first.get(name, name) for name in self.distinct_names)
         place = {name: i for i, name in enumerate(merged)}
         return {name: place[first.get(name, name)] for name in self.distinct_names}

@@ -1,0 +1,177 @@
+"""``vlcl sweep``: many runs from one file, a table while it goes and one at the end."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vlcl_bench.cli import EXIT_CODES
+from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, emit
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from vlcl_bench.sweep.runner import Job
+
+HEADLINES = ("transfer", "avg", "last", "bwt")
+
+
+def sweep(
+    file: Annotated[Path, typer.Argument(help="TOML file with [[runs]] blocks: protocols, methods, seeds, settings.")],
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once, each in a process of its own.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each run [default: processors / jobs].")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    runs: Annotated[Path, typer.Option(help="Folder of the runs: the sweep's only state.")] = Path("runs"),
+    submissions: Annotated[
+        Path, typer.Option(help="Folder with committed records; their runs are not done again.")
+    ] = Path("submissions"),
+    store: StoreFolder = None,
+    data_root: DataRoot = None,
+    hub_root: HubRoot = None,
+    keep_states: Annotated[
+        str, typer.Option(help="Which states to keep of finished runs: none, last or all.")
+    ] = "none",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do all runs of a file, as many at once as asked for. Interrupted, the same command continues.
+
+    Exit code 4 where a run failed; the others are done all the same.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    from vlcl_bench.engine.prepare import Request
+    from vlcl_bench.engine.reporter import Reporter
+    from vlcl_bench.errors import UsageError
+    from vlcl_bench.sweep.plan import plan, read_sweep
+    from vlcl_bench.sweep.runner import first_state, run_all
+
+    if keep_states not in ("none", "last", "all"):
+        raise UsageError(f"--keep-states {keep_states!r} is not one of none, last, all", "Leave it out for none.")
+    base = Request(
+        protocol="", method="", device=device, runs=runs, store=store, data_root=data_root, hub_root=hub_root,
+        keep_states=keep_states,  # type: ignore[arg-type]
+    )  # fmt: skip
+    console = Console(stderr=True)
+    found = [first_state(planned) for planned in plan(read_sweep(file), base, submissions, Reporter())]
+    each = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
+    if not dry_run:
+        told: set[str] = set()
+
+        def say_ended() -> None:
+            for job in found:
+                if job.state in ("done", "failed") and job.process is not None and job.planned.run_hash not in told:
+                    told.add(job.planned.run_hash)
+                    console.print(_line(job), markup=False, highlight=False, soft_wrap=True)
+
+        if console.is_terminal:
+            with Live(console=console, refresh_per_second=2) as live:
+                run_all(found, jobs, each, lambda: live.update(progress_table(found)))
+        else:
+            run_all(found, jobs, each, say_ended)
+    if as_json:
+        emit({"runs": [_facts(job) for job in found], "rows": rows(found)})
+    elif dry_run:
+        Console().print(progress_table(found))
+    else:
+        Console().print(final_table(found))
+        for job in found:
+            if job.state == "failed":
+                console.print(_line(job), markup=False, highlight=False, soft_wrap=True)
+    if any(job.state == "failed" for job in found):
+        raise typer.Exit(4)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``vlcl``."""
+    app.command(epilog=EXIT_CODES)(sweep)
+
+
+def progress_table(jobs: list[Job]) -> Table:
+    """A line for each run: where it is, and its headline numbers once it is done."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for heading in ("protocol", "method", "settings", "seed", "state", *HEADLINES, "seconds"):
+        table.add_column(heading, no_wrap=heading != "settings", overflow="fold")
+    for job in jobs:
+        state: str = job.state
+        seconds = f"{job.seconds:.0f}" if job.seconds else ""
+        if state == "running":
+            state = f"{job.stages_done()} of {job.planned.stages} stages"
+            seconds = f"{time.monotonic() - job.started:.0f}"
+        numbers = [_shown(_metric(job, name)) for name in HEADLINES]
+        table.add_row(*job.planned.words, state, *numbers, seconds)
+    return table
+
+
+def final_table(jobs: list[Job]) -> Table:
+    """A line for each protocol, method and settings: means over the seeds, with the sample standard deviation."""
+    from rich.table import Table
+
+    table = Table("protocol", "method", "settings", "n", *HEADLINES)
+    for row in rows(jobs):
+        cells = []
+        for name in HEADLINES:
+            mean, deviation = row[name]["mean"], row[name]["deviation"]
+            cells.append(_shown(mean) + ("" if deviation is None else f" ± {deviation:.1f}"))
+        table.add_row(row["protocol"], row["method"], row["settings"], str(row["n"]), *cells)
+    return table
+
+
+def rows(jobs: list[Job]) -> list[dict[str, Any]]:
+    """Means and sample standard deviations over the seeds of runs that are done."""
+    groups: defaultdict[tuple[str, str, str], list[Job]] = defaultdict(list)
+    for job in jobs:
+        if job.record is not None:
+            groups[job.planned.words[:3]].append(job)
+    found = []
+    for (protocol, method, settings), group in groups.items():
+        row: dict[str, Any] = {"protocol": protocol, "method": method, "settings": settings, "n": len(group)}
+        for name in HEADLINES:
+            values = [value for job in group if (value := _metric(job, name)) is not None]
+            mean = math.fsum(values) / len(values) if len(values) == len(group) else None
+            spread = statistics.stdev(values) if mean is not None and len(values) > 1 else None
+            row[name] = {"mean": mean, "deviation": spread}
+        found.append(row)
+    return found
+
+
+def _metric(job: Job, name: str) -> float | None:
+    value = job.record.scores["metrics"].get(name) if job.record is not None else None
+    return value if isinstance(value, float) else None
+
+
+def _shown(value: float | None) -> str:
+    from vlcl_bench.metrics import format_metric
+
+    return "" if value is None else format_metric(value)
+
+
+def _line(job: Job) -> str:
+    from vlcl_bench.sweep.runner import log_path
+
+    name = " ".join(word for word in job.planned.words if word)
+    if job.state == "failed":
+        return f"failed: {name}: {job.error} (see {log_path(job.planned)})"
+    numbers = ", ".join(f"{key} {_shown(_metric(job, key))}" for key in HEADLINES)
+    return f"{job.state}: {name}: {numbers} ({job.seconds:.0f} s)"
+
+
+def _facts(job: Job) -> dict[str, Any]:
+    request = job.planned.request
+    return {
+        "run": job.planned.run_hash, "folder": str(job.planned.folder), "protocol": request.protocol,
+        "method": request.method, "settings": request.settings, "seed": request.seed, "state": job.state,
+        "error": job.error or None, "metrics": {name: _metric(job, name) for name in HEADLINES},
+    }  # fmt: skip

@@ -1,0 +1,93 @@
+"""From what a user asks for to what a run is: protocol, method, settings, backbone, data, and their one identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vlcl_bench.backbones import load_backbone, weights_sha256
+from vlcl_bench.backbones.base import Backbone
+from vlcl_bench.data.sources import Places
+from vlcl_bench.data.store import Store
+from vlcl_bench.engine.data import describe_data, open_reference
+from vlcl_bench.engine.reporter import Reporter
+from vlcl_bench.errors import UsageError
+from vlcl_bench.methods.reference import Reference
+from vlcl_bench.methods.registry import LoadedMethod, load_method, make_config
+from vlcl_bench.protocols import Protocol, load_protocol
+from vlcl_bench.records import Identity
+
+KeepStates = Literal["none", "last", "all"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for with ``vlcl run``."""
+
+    protocol: str
+    method: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    backbone: str | None = None
+    device: str = "auto"
+    out: Path | None = None
+    runs: Path = Path("runs")
+    store: Path | None = None
+    data_root: Path | None = None
+    hub_root: Path | None = None
+    keep_states: KeepStates = "last"
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All that a run needs but the test pictures, and its identity."""
+
+    protocol: Protocol
+    loaded: LoadedMethod
+    config: Any
+    backbone: Backbone
+    places: Places
+    reference: Reference | None
+    identity: Identity
+
+
+def prepare(request: Request, reporter: Reporter, known: dict[str, tuple[Backbone, str]] | None = None) -> Prepared:
+    """Find and check everything that a request names.
+
+    ``known`` keeps backbones with the hash of their weights from call to call, for many requests in a row; such a
+    backbone must not be trained.
+    """
+    protocol = load_protocol(request.protocol)
+    loaded = load_method(request.method)
+    config = make_config(loaded.cls, request.settings, protocol.scale)
+    places = Places.given(request.data_root, request.hub_root)
+    name = request.backbone or protocol.backbone
+    found = (known or {}).get(name)
+    if found is None:
+        with reporter.phase(f"loading {name}"):
+            backbone = load_backbone(name)
+            found = backbone, weights_sha256(backbone)
+        if known is not None:
+            known[name] = found
+    backbone, digest = found
+    check_picture_size(backbone, protocol)
+    describe_data(protocol, places, reporter)
+    reference = open_reference(protocol, loaded.cls.auxiliary, config, places, Store(request.store), reporter)
+    identity = Identity(
+        protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
+        method=loaded.name, method_source_sha256=loaded.source_sha256, config=config.model_dump(mode="json"),
+        backbone=backbone.name, backbone_sha256=digest, seed=request.seed,
+        auxiliary=reference.identity if reference else {},
+    )  # fmt: skip
+    return Prepared(protocol, loaded, config, backbone, places, reference, identity)
+
+
+def check_picture_size(backbone: Backbone, protocol: Protocol) -> None:
+    """Raise :class:`UsageError` where the backbone takes pictures of another size than the protocol has."""
+    if backbone.image_size != protocol.side:
+        raise UsageError(
+            f"backbone {backbone.name!r} takes pictures of {backbone.image_size} pixels; those of {protocol.name} "
+            f"have {protocol.side}",
+            f"Leave --backbone out: the protocol's is {protocol.backbone}.",
+        )

@@ -1,0 +1,104 @@
+"""What a sweep file asks for, as a list of runs with their hashes."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vlcl_bench.engine.prepare import Request, prepare
+from vlcl_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from vlcl_bench.backbones.base import Backbone
+    from vlcl_bench.engine.reporter import Reporter
+
+EXAMPLE = """[[runs]]
+protocols = ["mini-mtil-1", "mini-mtil-2"]
+methods = ["finetune", "zscl"]
+seeds = [0, 1, 2]
+"""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Block(_Frozen):
+    """All combinations of these protocols, methods, settings and seeds."""
+
+    protocols: tuple[str, ...] = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = (0,)
+    settings: tuple[dict[str, Any], ...] = ({},)
+    backbone: str | None = None
+
+
+class SweepFile(_Frozen):
+    """A sweep as its TOML file states it: ``[[runs]]`` blocks, done in this order."""
+
+    runs: tuple[Block, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a sweep: what is asked, its hash, its folder, and a committed record of it, if there is one."""
+
+    request: Request
+    run_hash: str
+    folder: Path
+    stages: int
+    committed: Path | None
+
+    @property
+    def words(self) -> tuple[str, str, str, str]:
+        """Protocol, method, settings and seed, for tables."""
+        settings = ", ".join(f"{key}={value}" for key, value in self.request.settings.items())
+        return self.request.protocol, self.request.method, settings, str(self.request.seed)
+
+
+def read_sweep(path: Path) -> SweepFile:
+    """Read a sweep file; raises :class:`UsageError` saying what is wrong where."""
+    hint = f"A sweep file holds, for instance:\n{EXAMPLE}"
+    try:
+        return SweepFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", hint) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}", hint) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise UsageError(f"{path} is not a sweep file: {place}: {first['msg']}", hint) from error
+
+
+def plan(sweep: SweepFile, base: Request, submissions: Path, reporter: Reporter) -> list[Planned]:
+    """Every run of a sweep, in the file's order, each once; a method, setting or protocol that is wrong ends it here.
+
+    ``base`` holds what all runs share: folders, device.
+    """
+    backbones: dict[str, tuple[Backbone, str]] = {}
+    found: dict[str, Planned] = {}
+    for request in requests(sweep, base):
+        prepared = prepare(request, reporter, backbones)
+        digest = prepared.identity.run_hash
+        committed = next(iter(sorted(submissions.glob(f"*/runs/{digest}/run.json"))), None)
+        stages = len(prepared.protocol.steps) + 1
+        found.setdefault(digest, Planned(request, digest, base.runs / digest, stages, committed))
+    return list(found.values())
+
+
+def requests(sweep: SweepFile, base: Request) -> Sequence[Request]:
+    """The combinations of every block: seeds vary first, then settings, methods, protocols."""
+    return [
+        replace(base, protocol=protocol, method=method, settings=settings, seed=seed, backbone=block.backbone)
+        for block in sweep.runs
+        for protocol, method, settings, seed in itertools.product(
+            block.protocols, block.methods, block.settings, block.seeds
+        )
+    ]

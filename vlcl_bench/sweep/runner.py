@@ -1,0 +1,142 @@
+"""Doing the runs of a sweep: so many processes at a time, each ``vlcl run``, each resumable by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vlcl_bench.engine.journal import JOURNAL_NAME
+from vlcl_bench.engine.prepare import Request
+from vlcl_bench.records import RECORD_NAME, Record, read_record
+from vlcl_bench.sweep.plan import Planned
+
+State = Literal["waiting", "running", "done", "failed", "committed"]
+PAUSE = 0.5
+"""Seconds between two looks at the processes."""
+PATIENCE = 30
+"""Seconds that a process is given to end after it was asked to."""
+LOGS = "sweep-logs"
+
+
+@dataclass
+class Job:
+    """A planned run and how far it is."""
+
+    planned: Planned
+    state: State
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    seconds: float = 0.0
+    record: Record | None = None
+    error: str = ""
+    _seen: tuple[int, int] = field(default=(-1, 0))
+
+    def stages_done(self) -> int:
+        """Stages that the journal says are committed."""
+        path = self.planned.folder / JOURNAL_NAME
+        size = path.stat().st_size if path.exists() else 0
+        if size != self._seen[0]:
+            lines = path.read_bytes().split(b"\n") if size else []
+            self._seen = size, sum(b'"event":"evaluated"' in line for line in lines)
+        return self._seen[1]
+
+
+def first_state(planned: Planned) -> Job:
+    """A run that is committed or finished is not done again."""
+    if planned.committed is not None:
+        return Job(planned, "committed", record=read_record(planned.committed.parent))
+    if (planned.folder / RECORD_NAME).exists():
+        return Job(planned, "done", record=read_record(planned.folder))
+    return Job(planned, "waiting")
+
+
+def command(request: Request) -> list[str]:
+    """The ``vlcl run`` command line of a request."""
+    line = [sys.executable, "-c", "from vlcl_bench.cli import main; main()", "run", "--json"]
+    line += ["--protocol", request.protocol, "--method", request.method, "--seed", str(request.seed)]
+    line += ["--device", request.device, "--runs", str(request.runs), "--keep-states", request.keep_states]
+    for key, value in request.settings.items():
+        line += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    for option, chosen in (
+        ("--backbone", request.backbone), ("--store", request.store),
+        ("--data-root", request.data_root), ("--hub-root", request.hub_root),
+    ):  # fmt: skip
+        line += [option, str(chosen)] if chosen is not None else []
+    return line
+
+
+def run_all(jobs: Sequence[Job], at_once: int, threads: int, look: Callable[[], Any]) -> None:
+    """Do the waiting jobs, ``at_once`` at a time with ``threads`` threads each; ``look`` is called again and again.
+
+    Ctrl-C (or an exception of ``look``) asks the processes to end and waits for them; the same sweep goes on later.
+    """
+    waiting = [job for job in jobs if job.state == "waiting"]
+    running: list[Job] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                job = waiting.pop(0)
+                _start(job, threads)
+                running.append(job)
+            for job in list(running):
+                if job.process is not None and job.process.poll() is not None:
+                    _end(job)
+                    running.remove(job)
+            look()
+            if running:
+                time.sleep(PAUSE)
+    finally:
+        stop(running)
+
+
+def _start(job: Job, threads: int) -> None:
+    log = log_path(job.planned)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    with log.open("wb") as errors:
+        job.process = subprocess.Popen(
+            command(job.planned.request), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
+            env=environment, start_new_session=True,
+        )  # fmt: skip
+    job.state, job.started = "running", time.monotonic()
+
+
+def _end(job: Job) -> None:
+    assert job.process is not None
+    job.seconds = time.monotonic() - job.started
+    if job.process.returncode == 0:
+        job.state, job.record = "done", read_record(job.planned.folder)
+        return
+    job.state = "failed"
+    lines = log_path(job.planned).read_text(errors="replace").strip().splitlines()
+    told = [line for line in lines if line.startswith("error: ")] or lines[-1:]
+    job.error = told[-1].removeprefix("error: ") if told else f"ended with code {job.process.returncode}"
+
+
+def stop(jobs: Sequence[Job]) -> None:
+    """Ask the processes of unfinished jobs to end, and make them if they do not."""
+    alive = [job for job in jobs if job.process is not None and job.process.poll() is None]
+    for job in alive:
+        assert job.process is not None
+        job.process.send_signal(signal.SIGINT)
+    for job in alive:
+        assert job.process is not None
+        try:
+            job.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            job.process.kill()
+            job.process.wait()
+        job.state = "waiting"
+
+
+def log_path(planned: Planned) -> Path:
+    """Where a run of a sweep says what it would say on a terminal."""
+    return planned.request.runs / LOGS / f"{planned.run_hash}.log"
