@@ -97,7 +97,9 @@ class ICaRL(LossMethod):
     def _chosen(self, task: Task, ctx: Context, share: int) -> np.ndarray:
         """Rows of the task's pictures to keep: each class's best, then each class's second best, and so on."""
         by_class = [np.flatnonzero(task.labels == label) for label in np.unique(task.labels)]
-        each = -(-share // len(by_class))
+        sizes = [len(own) for own in by_class]
+        # So deep that the share is filled, also where some classes have few pictures.
+        each = next((k for k in range(max(sizes)) if sum(min(n, k) for n in sizes) >= share), max(sizes))
         if self.config.herding:
             orders = [own[self._herded(task, own, ctx, each)] for own in by_class]
         else:

@@ -24,7 +24,7 @@ COMMANDS = [
     [], ["run"], ["protocols"], ["methods"], ["methods", "new"], ["show"], ["score"], ["leaderboard"],
     ["leaderboard", "build"], ["world"], ["world", "sheet"], ["world", "freeze"], ["world", "pretrain"],
     ["world", "cards"],
-    ["world", "check"], ["conformance"], ["doctor"], ["data"], ["data", "list"], ["data", "card"], ["data", "verify"],
+    ["world", "check"], ["conformance"], ["doctor"], ["sweep"], ["data"], ["data", "list"], ["data", "card"], ["data", "verify"],
     ["data", "get"], ["data", "gc"],
 ]  # fmt: skip
 HEADLINES = {"transfer", "avg", "last", "bwt", "fwt"}

@@ -143,7 +143,7 @@ def test_what_a_method_scores_is_pictures_and_names(spied: Spied) -> None:
     stages = len(TASKS) + 1
     for name in TASKS:
         manifest = read_manifest(name)
-        parts = [images for images, queries in spied.scored if queries[0].task == name]
+        parts = [images for images, queries in spied.scored if queries[1].task == name]
         hashes = [sha256_bytes(image.tobytes()) for images in parts for image in images]
         assert all(len(images) <= EVALUATION_BATCH for images in parts)
         assert sorted(hashes) == sorted(manifest.hashes("test") * stages)
@@ -161,7 +161,7 @@ def test_no_test_label_can_be_reached_from_what_a_method_is_given(spied: Spied) 
     for name in TASKS:
         manifest = read_manifest(name)
         place = dict(zip(manifest.hashes("test"), manifest.labels("test"), strict=True))
-        parts = [images for images, queries in spied.scored if queries[0].task == name]
+        parts = [images for images, queries in spied.scored if queries[1].task == name]
         asked = np.array([place[sha256_bytes(image.tobytes())] for images in parts for image in images])
         for labels in (manifest.labels("test"), asked[: len(place)], asked[:EVALUATION_BATCH]):
             assert not [array.shape for array in arrays if holds(array, labels)]
@@ -180,7 +180,7 @@ def test_the_spy_would_have_seen_labels() -> None:
 FAILING = {
     "a wrong shape": (
         "    def score(self, images, query):\n        return super().score(images, query)[:, 1:]\n",
-        ["score must return logits of shape (50, 4) (pictures, candidates), got (50, 3)", "one logit for each picture"],
+        ["score must return logits of shape (50, 12) (pictures, candidates), got (50, 11)", "one logit for each picture"],
     ),
     "NaN": (
         "    def score(self, images, query):\n        return super().score(images, query) * float('nan')\n",
@@ -192,11 +192,11 @@ FAILING = {
     ),
     "no tensor": (
         "    def score(self, images, query):\n        return np.zeros((len(images), len(query.names)))\n",
-        ["score must return a tensor of shape (50, 4), got ndarray"],
+        ["score must return a tensor of shape (50, 12), got ndarray"],
     ),
     "nothing": (
         "    def score(self, images, query):\n        pass\n",
-        ["score must return a tensor of shape (50, 4), got NoneType"],
+        ["score must return a tensor of shape (50, 12), got NoneType"],
     ),
     "an error in score": (
         "    def score(self, images, query):\n        return images @ query\n",

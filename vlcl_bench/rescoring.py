@@ -11,19 +11,20 @@ from vlcl_bench.protocols import load_protocol, protocol_names
 from vlcl_bench.records import PREDICTIONS_NAME, RESTORE, Record, read_predictions
 
 
-def rescored(folder: Path, record: Record) -> dict[str, Any]:
+def rescored(folder: Path, record: Record, protocol_file: Path | None = None) -> dict[str, Any]:
     """Matrices and metrics of a run, recomputed.
 
     Raises :class:`IntegrityError` where the predictions are damaged, or where the protocol here is not the one
-    that the run was made under (its scores would mean something else).
+    that the run was made under (its scores would mean something else). ``protocol_file`` is the TOML file of a
+    protocol that does not come with the package.
     """
     name = record.identity.protocol
-    if name not in protocol_names():
+    if protocol_file is None and name not in protocol_names():
         raise UsageError(
             f"{folder} was run under the protocol {name!r}, which this vlcl-bench does not have",
-            "Its labels are not here, so it cannot be scored again. Known: " + ", ".join(protocol_names()) + ".",
+            "Name its file: --protocol FILE.toml. Known: " + ", ".join(protocol_names()) + ".",
         )
-    protocol = load_protocol(name)
+    protocol = load_protocol(name if protocol_file is None else str(protocol_file))
     if protocol.fingerprint != record.identity.protocol_fingerprint:
         raise IntegrityError(
             f"{folder} was run under {protocol.name} with fingerprint {record.identity.protocol_fingerprint[:12]}; "

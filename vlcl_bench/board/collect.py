@@ -26,7 +26,8 @@ def build_from_runs(runs: Path, out: Path, include_unverifiable: bool = False) -
             seen.add(same)
             summaries.append(summarise(record, folder, runs))
     written = build_board(summaries, out, include_unverifiable=include_unverifiable)
-    return {"runs": len(summaries), "files": [str(path) for path in written]}
+    again = sum(summary.status == "rescored" for summary in summaries)
+    return {"runs": len(summaries), "rescored": again, "files": [str(path) for path in written]}
 
 
 def summarise(record: Record, folder: Path, root: Path) -> RunSummary:

@@ -215,6 +215,9 @@ def score(
     with_zero_shot: Annotated[
         bool, typer.Option("--with-zero-shot", help="The matrix's first row is row 0, the untouched model.")
     ] = False,
+    protocol: Annotated[
+        Path | None, typer.Option(help="TOML file of the run's protocol, where it is not one of the package's.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Recompute everything from stored predictions and labels; stored scores are ignored."""
@@ -225,7 +228,7 @@ def score(
 
     if (run_name is None) == (matrix is None):
         raise UsageError("give either a RUN or --matrix FILE", "vlcl score --help shows both.")
-    result = score_run(find_run(run_name)) if run_name else score_matrix(matrix, with_zero_shot)  # type: ignore[arg-type]
+    result = score_run(find_run(run_name), protocol) if run_name else score_matrix(matrix, with_zero_shot)  # type: ignore[arg-type]
     if as_json:
         emit(result)
     else:
@@ -259,7 +262,9 @@ def leaderboard_build(
     if as_json:
         emit(result)
     else:
-        typer.echo(f"{result['runs']} runs scored again; board: {folder / 'README.md'}")
+        kept = result["runs"] - result["rescored"]
+        reported = f", {kept} shown as reported (their manifests are not in this repository)" if kept else ""
+        typer.echo(f"{result['rescored']} runs scored again{reported}; board: {folder / 'README.md'}")
 
 
 register_sweep(app)

@@ -36,9 +36,9 @@ def list_data(
     if as_json:
         emit({"data_sets": found})
         return
-    table = Table()
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("data set", "train / test", "manifest", "here"):
-        table.add_column(heading, no_wrap=heading != "manifest", overflow="fold")
+        table.add_column(heading, overflow="fold")
     for line in found:
         counts = " / ".join("?" if line[split] is None else f"{line[split]:,}" for split in ("train", "test"))
         table.add_row(line["name"], counts, line["manifest"], line["here"])
@@ -51,14 +51,20 @@ def list_data(
 
 
 @app.command()
-def card(name: Annotated[str, typer.Argument(help="A data set.")], as_json: AsJson = False) -> None:
+def card(
+    name: Annotated[str, typer.Argument(help="A data set.")],
+    protocol: Annotated[
+        str | None, typer.Option(help="Where a protocol's own data set is meant: its TOML file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show a data set's card: classes, prompts, split, counts, layouts, licence, citation, notes."""
     from rich.console import Console
     from rich.table import Table
 
-    from vlcl_bench.data.inventory import card_of
+    from vlcl_bench.data.inventory import card_of, wanted
 
-    found = card_of(name)
+    found = card_of(wanted([name], protocol)[0].spec)
     if as_json:
         emit(found)
         return

@@ -76,10 +76,10 @@ def summary(folder: Path, record: Record) -> dict[str, Any]:
     }
 
 
-def score_run(folder: Path) -> dict[str, Any]:
+def score_run(folder: Path, protocol: Path | None = None) -> dict[str, Any]:
     """Everything recomputed from a run's predictions and the labels of the manifests."""
     record = read_record(folder)
-    return {"run": record.run_hash, "protocol": record.identity.protocol, **rescored(folder, record)}
+    return {"run": record.run_hash, "protocol": record.identity.protocol, **rescored(folder, record, protocol)}
 
 
 def score_matrix(path: Path, with_zero_shot: bool) -> dict[str, Any]:

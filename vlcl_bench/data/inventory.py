@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vlcl_bench.data.manifest import FOLDER, find_manifest, first_use_folder, read_manifest, write_manifest
+from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.data.sources import Places, RealDataSet
 from vlcl_bench.data.store import INDEX_NAME, Store
 from vlcl_bench.data.verify import first_manifest, verify
@@ -64,11 +65,8 @@ def inventory(datasets: Sequence[RealDataSet], places: Places) -> list[dict[str,
     return lines
 
 
-def card_of(name: str) -> dict[str, Any]:
+def card_of(spec: RealSpec) -> dict[str, Any]:
     """All that the protocol knows of a data set, for people."""
-    from vlcl_bench.data.real.catalogue import spec_of
-
-    spec = spec_of(name)
     hub = spec.hub
     card: dict[str, Any] = {
         "name": spec.name, "title": spec.title, "description": spec.description, "home_page": spec.source,

@@ -55,7 +55,8 @@ def _evaluate_labels(
         answers: list[dict[str, np.ndarray]] = []
         for start in range(0, len(order), protocol.evaluation_batch):
             rows = order[start : start + protocol.evaluation_batch]
-            own, every, plainly = player.score(np.ascontiguousarray(data.test[rows]), [query, union, plain])
+            # All names first: their prompts are those of every data set, and so are encoded in one go.
+            every, own, plainly = player.score(np.ascontiguousarray(data.test[rows]), [union, query, plain])
             answer = _answers(rows, own)
             answer["agnostic_top1"] = merged_top1(every, merged, count)
             answer["agnostic_plain_top1"] = merged_top1(plainly, merged_plain, count)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 from vlcl_bench.engine.journal import JOURNAL_NAME
 from vlcl_bench.engine.prepare import Request
+from vlcl_bench.errors import VlclError
 from vlcl_bench.records import RECORD_NAME, Record, read_record
 from vlcl_bench.sweep.plan import Planned
 
@@ -76,8 +78,11 @@ def command(request: Request) -> list[str]:
 def run_all(jobs: Sequence[Job], at_once: int, threads: int, look: Callable[[], Any]) -> None:
     """Do the waiting jobs, ``at_once`` at a time with ``threads`` threads each; ``look`` is called again and again.
 
-    Ctrl-C (or an exception of ``look``) asks the processes to end and waits for them; the same sweep goes on later.
+    Ctrl-C, SIGTERM or an exception of ``look`` asks the processes to end and waits for them; the same sweep goes on
+    later.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     waiting = [job for job in jobs if job.state == "waiting"]
     running: list[Job] = []
     try:
@@ -113,7 +118,11 @@ def _end(job: Job) -> None:
     assert job.process is not None
     job.seconds = time.monotonic() - job.started
     if job.process.returncode == 0:
-        job.state, job.record = "done", read_record(job.planned.folder)
+        try:
+            job.state, job.record = "done", read_record(job.planned.folder)
+        except VlclError:
+            # The hash that was planned is not the one that was run.
+            job.state, job.error = "failed", "a file of the method or the protocol has changed since the sweep began"
         return
     job.state = "failed"
     lines = log_path(job.planned).read_text(errors="replace").strip().splitlines()
@@ -126,7 +135,7 @@ def stop(jobs: Sequence[Job]) -> None:
     alive = [job for job in jobs if job.process is not None and job.process.poll() is None]
     for job in alive:
         assert job.process is not None
-        job.process.send_signal(signal.SIGINT)
+        job.process.terminate()  # not Ctrl-C's signal: a shell that starts things in the background has it ignored
     for job in alive:
         assert job.process is not None
         try:

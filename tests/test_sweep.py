@@ -1,0 +1,423 @@
+"""``vlcl sweep``: what is planned, what is skipped, what runs at once, what is told; and real runs, interrupted."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from harness import TINY, World, method_file, tree, vlcl
+
+from vlcl_bench.cli.sweep import final_table, rows
+from vlcl_bench.engine.prepare import Request
+from vlcl_bench.engine.reporter import Reporter
+from vlcl_bench.errors import UsageError
+from vlcl_bench.records import read_record
+from vlcl_bench.sweep import runner
+from vlcl_bench.sweep.plan import Planned, plan, read_sweep
+from vlcl_bench.sweep.runner import Job, log_path, run_all
+
+RECORD = min(Path(__file__).parents[1].glob("submissions/zero_shot/runs/*/run.json"))
+BROKEN = """
+    def start(self, task, ctx):
+        raise ValueError("it broke")
+"""
+
+
+@pytest.fixture(autouse=True)
+def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "PAUSE", 0.02)
+
+
+def sweep_file(folder: Path, text: str) -> Path:
+    path = folder / "sweep.toml"
+    path.write_text(text)
+    return path
+
+
+def block(methods: list[str], protocol: str = "tiny", more: str = "") -> str:
+    return f"[[runs]]\nprotocols = {json.dumps([protocol])}\nmethods = {json.dumps(methods)}\n{more}\n"
+
+
+def planned_from(folder: Path, text: str, submissions: Path = Path("nowhere")) -> list[Planned]:
+    base = Request(protocol="", method="", device="cpu", runs=Path("runs"))
+    return plan(read_sweep(sweep_file(folder, text)), base, submissions, Reporter())
+
+
+# The file
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "cannot be read"),
+        ("[[runs", "not valid TOML"),
+        ("\udcff", "not valid TOML"),
+        ("", "runs: Field required"),
+        ("runs = []", "runs: "),
+        ('[[runs]]\nprotocols = ["tiny"]', "methods: Field required"),
+        ('[[runs]]\nprotocols = []\nmethods = ["finetune"]', "protocols: "),
+        (block(["finetune"], more="seeds = ['one']"), "seeds.0: "),
+        (block(["finetune"], more="settings = {}"), "settings: "),
+        (block(["finetune"], more="seed = 1"), "seed: Extra inputs"),
+        ("at_once = 3\n" + block(["finetune"]), "at_once: Extra inputs"),
+    ],
+)
+def test_a_file_that_is_no_sweep_is_refused_with_an_example(text: str | None, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "sweep.toml"
+    if text is not None:
+        path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(UsageError, match=words) as refused:
+        read_sweep(path)
+    assert str(path) in refused.value.message
+    assert 'methods = ["finetune", "zscl"]' in refused.value.hint
+
+
+def test_the_example_of_the_refusal_is_a_sweep(tmp_path: Path) -> None:
+    from vlcl_bench.sweep.plan import EXAMPLE
+
+    assert len(read_sweep(sweep_file(tmp_path, EXAMPLE)).runs) == 1
+
+
+def test_the_committed_sweep_names_methods_and_protocols_that_exist() -> None:
+    from vlcl_bench.methods.registry import list_methods
+    from vlcl_bench.protocols import protocol_names
+
+    read = read_sweep(RECORD.parents[3] / "zscl-table.toml")
+    assert {name for one in read.runs for name in one.methods} <= {info.name for info in list_methods()}
+    assert {name for one in read.runs for name in one.protocols} <= set(protocol_names())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (block(["fintune"]), "fintune"),
+        (block(["finetune"], protocol="tini"), "tini"),
+        (block(["l2"], more="settings = [{ wight = 1 }]"), "wight"),
+    ],
+)
+def test_a_wrong_name_anywhere_ends_the_sweep_before_it_begins(text: str, words: str, world: World) -> None:
+    ended = vlcl("sweep", sweep_file(Path(), block(["zero_shot"]) + text))
+    assert ended.code == 2
+    assert words in ended.err
+    assert not Path("runs").exists()
+
+
+# The plan
+
+
+def test_runs_are_planned_in_the_files_order_seeds_first(world: World, tmp_path: Path) -> None:
+    text = block(["l2", "finetune"], more="seeds = [3, 1]\nsettings = [{}, { label_smoothing = 0.1 }]")
+    found = planned_from(tmp_path, block(["zero_shot"]) + text)
+    expected = [("zero_shot", {}, 0)]
+    expected += [(m, s, k) for m in ("l2", "finetune") for s in ({}, {"label_smoothing": 0.1}) for k in (3, 1)]
+    assert [(one.request.method, one.request.settings, one.request.seed) for one in found] == expected
+    assert len({one.run_hash for one in found}) == len(found)
+    assert {one.stages for one in found} == {3}
+
+
+def test_the_same_run_is_planned_once_however_it_is_written(world: World, tmp_path: Path) -> None:
+    text = block(["finetune", "finetune"], more="settings = [{}, { label_smoothing = 0.2 }]\nseeds = [0, 0]")
+    found = planned_from(tmp_path, text + block(["finetune"]))
+    assert [one.request.settings for one in found] == [{}]
+
+
+def test_a_planned_run_is_the_one_that_vlcl_run_does(world: World, tmp_path: Path, unbroken: Path) -> None:
+    found = planned_from(tmp_path, block(["finetune"]))[0]
+    assert found.run_hash == read_record(unbroken).run_hash
+    assert found.folder == Path("runs") / found.run_hash
+
+
+def test_the_command_of_a_run_is_read_back_as_what_was_planned() -> None:
+    from vlcl_bench.methods.registry import parse_settings
+
+    settings = {"flag": True, "weight": 0.5, "count": 3, "kind": "feature", "none": None}
+    request = Request(protocol="p", method="m", settings=settings, seed=7, backbone="b", store=Path("s"))
+    line = runner.command(request)
+    found = parse_settings([line[place + 1] for place, word in enumerate(line) if word == "--set"])
+    assert found == settings
+    pairs = dict(itertools.pairwise(line))
+    expected = {"--protocol": "p", "--method": "m", "--seed": "7", "--backbone": "b", "--store": "s"}
+    assert expected.items() <= pairs.items()
+
+
+# Skipping, and doing nothing
+
+
+def states(ended: Any) -> dict[str, str]:
+    return {one["method"]: one["state"] for one in ended.json["runs"]}
+
+
+def test_committed_and_finished_runs_are_not_done_again(
+    world: World, tmp_path: Path, unbroken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner.subprocess, "Popen", lambda *given, **named: pytest.fail("a process was started"))
+    digest = read_record(unbroken).run_hash
+    path = sweep_file(tmp_path, block(["finetune"]))
+    for place, state in (("runs", "done"), ("submissions/mine/runs", "committed")):
+        shutil.copytree(unbroken, tmp_path / place / digest)
+        ended = vlcl("sweep", path, "--json")
+        assert ended.code == 0, ended.err
+        assert states(ended) == {"finetune": state}
+        metrics = read_record(unbroken).scores["metrics"]
+        assert ended.json["runs"][0]["metrics"] == {key: metrics[key] for key in ("transfer", "avg", "last", "bwt")}
+
+
+def test_a_dry_run_starts_nothing_and_writes_nothing(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner.subprocess, "Popen", lambda *given, **named: pytest.fail("a process was started"))
+    path = sweep_file(tmp_path, block(["finetune", "zero_shot"], more="seeds = [0, 1]"))
+    before = tree(tmp_path)
+    ended = vlcl("sweep", path, "--dry-run")
+    assert ended.code == 0, ended.err
+    assert ended.out.count("waiting") == 4
+    assert tree(tmp_path) == before
+    assert states(vlcl("sweep", path, "--dry-run", "--json")) == {"finetune": "waiting", "zero_shot": "waiting"}
+
+
+# Processes, with small programs in place of runs
+
+
+def small_jobs(folder: Path, count: int) -> list[Job]:
+    found = []
+    for number in range(count):
+        request = Request(protocol="p", method=f"m{number}", seed=number, runs=folder)
+        found.append(Job(Planned(request, f"hash{number}", folder / f"hash{number}", 2, None), "waiting"))
+    return found
+
+
+def programs(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Run a program in place of every run: ``folder`` is the run's, ``record`` a record to be copied there."""
+    head = "import os, pathlib, shutil, sys, time; folder, record = map(pathlib.Path, sys.argv[1:])\n"
+
+    def command(request: Request) -> list[str]:
+        folder = request.runs / f"hash{request.seed}"
+        return [sys.executable, "-S", "-c", head + text, str(folder), str(RECORD)]
+
+    monkeypatch.setattr(runner, "command", command)
+
+
+FINISH = "folder.mkdir(); shutil.copy(record, folder)\n"
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_no_more_than_so_many_run_at_once(at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = "mark = folder.with_suffix('.alive'); mark.touch(); time.sleep(0.3); mark.unlink()\n"
+    programs(monkeypatch, FINISH + mark)
+    jobs, seen, processes = small_jobs(tmp_path, 5), [], []
+
+    def look() -> None:
+        seen.append(len(list(tmp_path.glob("*.alive"))))
+        processes.append(sum(job.process is not None and job.process.poll() is None for job in jobs))
+
+    run_all(jobs, at_once, 1, look)
+    assert max(seen) <= at_once
+    assert max(processes) == at_once
+    assert [job.state for job in jobs] == ["done"] * 5
+    assert all(job.record is not None and job.record.title == read_record(RECORD.parent).title for job in jobs)
+
+
+def test_runs_are_started_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(monkeypatch, FINISH + "open(folder.parent / 'order', 'a').write(folder.name[-1])")
+    run_all(small_jobs(tmp_path, 4), 1, 1, lambda: None)
+    assert (tmp_path / "order").read_text() == "0123"
+
+
+def test_a_run_is_given_its_threads_and_its_own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(monkeypatch, FINISH + "print(os.environ['OMP_NUM_THREADS'], file=sys.stderr); print('not this')")
+    (job,) = jobs = small_jobs(tmp_path, 1)
+    run_all(jobs, 1, 3, lambda: None)
+    assert log_path(job.planned).read_text() == "3\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("error: it broke\\nAsk someone.", "it broke"), ("Segmentation fault", "Segmentation fault"), ("", "code 4")],
+)
+def test_a_failing_run_is_told_with_its_error_and_the_others_are_done(
+    said: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail = f"if folder.name == 'hash1': sys.stderr.write('{said}'); sys.exit(4)\n"
+    programs(monkeypatch, fail + FINISH)
+    jobs = small_jobs(tmp_path, 3)
+    run_all(jobs, 2, 1, lambda: None)
+    assert [job.state for job in jobs] == ["done", "failed", "done"]
+    assert told in jobs[1].error
+    assert "Ask" not in jobs[1].error
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """A sweep takes over SIGTERM for its process, which here is that of all tests."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_run_that_left_no_record_where_it_was_planned_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs(monkeypatch, "")
+    (job,) = jobs = small_jobs(tmp_path, 1)
+    run_all(jobs, 1, 1, lambda: None)
+    assert job.state == "failed"
+    assert "changed since the sweep began" in job.error
+
+
+def test_sigterm_ends_a_sweep_as_ctrl_c_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(monkeypatch, "folder.with_suffix('.alive').touch(); time.sleep(60)")
+    (job,) = jobs = small_jobs(tmp_path, 1)
+
+    def look() -> None:
+        if (tmp_path / "hash0.alive").exists():
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(jobs, 1, 1, look)
+    assert job.process is not None
+    assert job.process.poll() == -signal.SIGTERM
+
+
+def test_an_interruption_ends_the_processes_and_starts_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(monkeypatch, "folder.with_suffix('.alive').touch(); time.sleep(60)")
+    jobs = small_jobs(tmp_path, 4)
+
+    def look() -> None:
+        if len(list(tmp_path.glob("*.alive"))) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(jobs, 2, 1, look)
+    assert [job.process is not None and job.process.poll() for job in jobs[:2]] == [-signal.SIGTERM] * 2
+    assert [job.state for job in jobs] == ["waiting"] * 4
+    assert [job.process for job in jobs[2:]] == [None, None]
+
+
+def test_a_process_that_does_not_end_when_asked_is_made_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); folder.with_suffix('.alive').touch()\n"
+    programs(monkeypatch, deaf + "time.sleep(60)")
+    monkeypatch.setattr(runner, "PATIENCE", 0.2)
+    (job,) = jobs = small_jobs(tmp_path, 1)
+
+    def look() -> None:
+        if (tmp_path / "hash0.alive").exists():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(jobs, 1, 1, look)
+    assert job.process is not None
+    assert job.process.poll() == -signal.SIGKILL
+
+
+def test_stages_are_counted_from_the_journal(tmp_path: Path) -> None:
+    (job,) = small_jobs(tmp_path, 1)
+    assert job.stages_done() == 0
+    job.planned.folder.mkdir()
+    journal = job.planned.folder / "journal.jsonl"
+    for events, expected in ((["started"], 0), (["learned", "evaluated"], 1), (["evaluated"], 2)):
+        with journal.open("a") as file:
+            file.writelines(json.dumps({"event": event}, separators=(",", ":")) + "\n" for event in events)
+        assert job.stages_done() == expected
+
+
+# The table at the end
+
+
+def finished_job(words: tuple[str, str, str, str], **metrics: float | None) -> Any:
+    planned = SimpleNamespace(words=words)
+    return SimpleNamespace(planned=planned, record=SimpleNamespace(scores={"metrics": metrics}), state="done")
+
+
+def test_rows_are_means_over_seeds_with_the_sample_deviation() -> None:
+    jobs = [
+        finished_job(("p", "m", "", str(seed)), transfer=value, avg=2 * value, last=10.0, bwt=None)
+        for seed, value in enumerate((1.0, 2.0, 6.0))
+    ]
+    jobs.append(finished_job(("p", "m", "a=1", "0"), transfer=5.0, avg=6.0, last=7.0, bwt=-8.0))
+    jobs.append(SimpleNamespace(planned=SimpleNamespace(words=("p", "m", "", "3")), record=None, state="failed"))
+    first, second = rows(jobs)
+    # Mean 3; squares of the distances 4 + 1 + 9 = 14, by two.
+    assert first["transfer"] == {"mean": 3.0, "deviation": pytest.approx(7**0.5)}
+    assert first["avg"] == {"mean": 6.0, "deviation": pytest.approx(2 * 7**0.5)}
+    assert first["last"] == {"mean": 10.0, "deviation": 0.0}
+    assert first["bwt"] == {"mean": None, "deviation": None}
+    assert (first["n"], first["settings"]) == (3, "")
+    assert (second["n"], second["settings"], second["bwt"]) == (1, "a=1", {"mean": -8.0, "deviation": None})
+
+
+def test_the_final_table_has_a_line_for_each_row() -> None:
+    from rich.console import Console
+
+    jobs = [finished_job(("p", "m", "", str(k)), transfer=v, avg=v, last=v, bwt=v) for k, v in ((0, 50.0), (1, 54.0))]
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(final_table(jobs))
+    assert console.export_text().count("52.0 ± 2.8") == 4
+
+
+def test_a_failed_run_makes_the_exit_code_4_and_the_others_are_in_the_table(
+    world: World, tmp_path: Path, unbroken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = read_record(unbroken)
+    copy = f"import shutil; shutil.copytree({str(unbroken)!r}, {str(tmp_path / 'runs' / record.run_hash)!r})"
+    fail = "import sys; sys.stderr.write('error: it broke'); sys.exit(4)"
+    monkeypatch.setattr(runner, "command", lambda r: [sys.executable, "-c", copy if r.method == "finetune" else fail])
+    path = sweep_file(tmp_path, block(["zero_shot", "finetune"]))
+    ended = vlcl("sweep", path, "--json")
+    assert ended.code == 4
+    assert "failed: tiny zero_shot 0: it broke" in ended.err
+    assert states(ended) == {"zero_shot": "failed", "finetune": "done"}
+    assert [one["error"] for one in ended.json["runs"]] == ["it broke", None]
+    (row,) = ended.json["rows"]
+    assert (row["method"], row["n"]) == ("finetune", 1)
+    assert row["avg"] == {"mean": record.scores["metrics"]["avg"], "deviation": None}
+    again = vlcl("sweep", path)  # without --json, and with one of the two done
+    assert again.code == 4
+    assert "finetune" in again.out
+
+
+# Real runs, each in a fresh process
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_goes_on_and_ends_as_an_unbroken_run(
+    world: World, tmp_path: Path, unbroken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    protocol = tmp_path / "tiny.toml"
+    protocol.write_text(TINY)
+    broken = method_file(tmp_path, BROKEN, name="broken.py")
+    path = sweep_file(tmp_path, block(["finetune", str(broken)], protocol=str(protocol)))
+    line = ("sweep", path, "--json", "--jobs", 2, "--threads", torch.get_num_threads(), "--device", "cpu")
+
+    def interrupted(jobs: list[Job], at_once: int, threads: int, look: Any) -> None:
+        def watch() -> None:
+            look()
+            if jobs[0].stages_done() == 1:
+                raise KeyboardInterrupt
+
+        run_all(jobs, at_once, threads, watch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "run_all", interrupted)
+        first = vlcl(*line)
+    assert first.code == 130, first.err
+    folder = tmp_path / "runs" / read_record(unbroken).run_hash
+    assert (folder / "journal.jsonl").exists()
+    assert not (folder / "run.json").exists()
+
+    ended = vlcl(*line)
+    assert ended.code == 4, ended.err
+    assert [one["state"] for one in ended.json["runs"]] == ["done", "failed"]
+    assert "it broke" in ended.json["runs"][1]["error"]
+    assert (folder / "predictions.parquet").read_bytes() == (unbroken / "predictions.parquet").read_bytes()
+    assert read_record(folder).cost.resumed == 1
+    assert not list(folder.glob("stage-*"))  # no state is kept of a sweep's runs unless asked for
