@@ -20,7 +20,7 @@ COUNTS = {"train": 3, "test": 2}
 """Pictures a class in the lists of a tree; pooled sets have their sum."""
 EACH = sum(COUNTS.values())
 NO_COUNTS: dict[str, Any] = dict.fromkeys(
-    ("train", "test", "pool", "train_per_class", "test_per_class", "pool_per_class")
+    ("train", "test", "pool", "train_per_class", "test_per_class", "pool_per_class", "min_side", "max_side")
 )
 
 
@@ -76,6 +76,11 @@ def class_folders(folder: Path, spec: RealSpec) -> None:
         for number in range(1, EACH + 1):
             file = f"{name}_{number}.jpg" if spec.sample_pattern else f"image_{number:04d}.jpg"
             picture(folder / name / inside / file, label * EACH + number)
+    if "split_list" in spec.options:  # as RAPF's: the classes in another order, both parts headed by a word
+        parts = {"train": range(1, COUNTS["train"] + 1), "test": range(COUNTS["train"] + 1, EACH + 1)}
+        backwards = spec.names_in_source[::-1]
+        rows = {split: [f"{name}/image_{n:04d}.jpg" for name in backwards for n in ns] for split, ns in parts.items()}
+        lines(folder / spec.options["split_list"], ["train", *rows["train"], "test", *rows["test"]])
     if "ignore" in spec.options:
         picture(folder / spec.options["ignore"] / "image_0001.jpg", 999)
 

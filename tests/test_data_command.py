@@ -1,6 +1,8 @@
 """``vlcl data``: what it prints and with which code it ends; it deletes only what it may."""
 
+import os
 import tarfile
+import time
 import urllib.error
 import zipfile
 from pathlib import Path
@@ -20,6 +22,11 @@ from vlcl_bench.errors import MachineError, UsageError
 from vlcl_bench.protocols import load_protocol
 
 ZOO = ("--protocol", "zoo.toml")
+
+
+def key() -> str:
+    """What the manifest of the zoo, a protocol's own data set, is filed under."""
+    return load_protocol("zoo.toml").datasets[0].key
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +78,26 @@ def test_what_is_missing_of_the_hubs_copies_is_told_with_the_command(here):
     (here / "hub" / line["hub"]).mkdir(parents=True)
     (line,) = vlcl("data", "list", "mnist", "--hub-root", "hub", "--json").json["data_sets"]
     assert (line["here"], line["put_it"]) == (line["hub"], "")
+
+
+def test_a_set_without_a_hub_copy_is_told_with_its_archive(here):
+    (here / "hub").mkdir()
+    (line,) = vlcl("data", "list", "caltech101", "--hub-root", "hub", "--json").json["data_sets"]
+    assert line["here"] == "no hub copy"
+    assert line["source"] in line["put_it"]
+    assert f"DIR/{line['folders'][0]}" in line["put_it"]
+    assert "--data-root DIR" in line["put_it"]
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_set_that_lies_outside_the_data_root_is_told_with_its_place(root, here, given):
+    (here / "empty").mkdir()
+    folder = f"{root}/zoo" if given else "../data/zoo"
+    Path("zoo.toml").write_text(PROTOCOL.replace('folders = ["zoo"]', f'folders = ["{folder}"]'))
+    ended = vlcl("data", "list", *ZOO, "--data-root", "empty", "--json")
+    assert ended.code == 0, ended.err
+    (line,) = ended.json["data_sets"]
+    assert line["here"] == (f"{root}/zoo" if given else "data/zoo")
 
 
 def test_what_is_here_is_told(root):
@@ -130,12 +157,12 @@ def test_without_a_manifest_counts_and_labels_are_checked_and_nothing_is_written
     (line,) = ended.json["data_sets"]
     assert (line["name"], line["pictures"], line["source"]) == ("zoo", 10, "folder")
     assert "no manifest to compare the content with (--write makes one)" in line["result"]
-    assert find_manifest("zoo") is None
+    assert find_manifest(key()) is None
 
 
 def test_a_manifest_is_written_once_and_compared_ever_after(root):
     assert "required from now on" in verify(root, "--write").out
-    path = first_use_folder() / "zoo.parquet"
+    path = first_use_folder() / f"{key()}.parquet"
     before = path.read_bytes()
     (line,) = verify(root, "--write", "--json").json["data_sets"]
     assert line["result"] == "every picture is the one in the first-use manifest"
@@ -159,7 +186,7 @@ def test_a_truncated_picture_gets_into_no_manifest(root):
     ended = verify(root, "--write")
     assert ended.code == 3
     assert "red fox/1.jpg cannot be decoded" in ended.err
-    assert find_manifest("zoo") is None
+    assert find_manifest(key()) is None
 
 
 def test_wrong_counts_are_refused_without_a_manifest(root):
@@ -179,6 +206,13 @@ def test_a_missing_data_set_ends_with_2_and_the_exact_place(here):
 # gc
 
 
+def age(folder, hours):
+    """Make a folder and what is in it look as if nobody had touched them for so long."""
+    then = time.time() - 3600 * hours
+    for path in (*folder.iterdir(), folder):
+        os.utime(path, (then, then))
+
+
 @pytest.fixture
 def store(here, root):
     """A store with a folder that a manifest needs, a stale one, a half-built one, and what is not ours."""
@@ -195,6 +229,7 @@ def store(here, root):
         if folder != half:
             (folder / "index.json").write_text("{}")
     (half / ".test.u8.abc.tmp").write_bytes(b"12")
+    age(half, 2)
     (here / "store" / "thesis").mkdir()
     (here / "store" / "thesis" / "chapter.tex").write_text("dear to me")
     (here / "store" / f"photos-{'a' * 16}").mkdir()
@@ -248,7 +283,45 @@ def test_committed_manifests_keep_their_pictures(here):
 
 def test_without_a_store_there_is_nothing_to_do(here):
     ended = vlcl("data", "gc", "--json")
-    assert ended.json == {"store": str(here / "store"), "total": 0, "freed": 0, "folders": []}
+    assert ended.json == {"store": str(here / "store"), "total": 0, "freed": 0, "folders": [], "left": []}
+
+
+def test_what_may_be_being_built_is_left_alone_and_told(store):
+    age(store.half, 0.9)
+    found = vlcl("data", "gc", "--json").json
+    assert [line["folder"] for line in found["left"]] == [str(store.half)]
+    assert store.half.exists()
+    told = vlcl("data", "gc").out
+    assert f"{store.half}: left alone, perhaps being built" in told
+
+
+def test_a_folder_of_no_manifest_is_left_alone_while_somebody_may_fill_it(store):
+    (store.stale / "index.json").unlink()
+    vlcl("data", "gc")
+    assert store.stale.exists()
+    age(store.stale, 1.1)
+    vlcl("data", "gc")
+    assert not store.stale.exists()
+
+
+def test_all_takes_what_may_be_being_built_too(store):
+    age(store.half, 0)
+    vlcl("data", "gc", "--all")
+    assert not store.half.exists()
+
+
+def test_old_temporary_files_go_from_finished_folders_and_new_ones_stay(store):
+    old, new = store.needed / ".test.u8.old.tmp", store.needed / ".train.u8.new.tmp"
+    old.write_bytes(b"12345")
+    age(store.needed, 2)
+    would_go = {line["folder"] for line in vlcl("data", "gc", "--dry-run", "--json").json["folders"]}
+    assert would_go == {str(store.half), str(store.stale), str(old)}
+    new.write_bytes(b"1")
+    assert vlcl("data", "gc", "--json").json["left"][0]["folder"] == str(store.needed)
+    assert old.exists()
+    new.unlink()
+    vlcl("data", "gc")
+    assert sorted(path.name for path in store.needed.iterdir()) == ["index.json", "test.u8"]
 
 
 # get
@@ -259,6 +332,25 @@ def test_what_torchvision_downloads_exists_there():
 
     assert set(TORCHVISION) <= set(catalogue())
     assert all(hasattr(torchvision.datasets, kind) for kind, _ in TORCHVISION.values())
+
+
+@pytest.mark.parametrize(
+    ("line", "variables", "expected"),
+    [
+        ((), {"VLCL_DATA_ROOT": "d"}, ("d", None)),
+        ((), {"VLCL_HUB_ROOT": "h"}, (None, "h")),
+        ((), {"VLCL_DATA_ROOT": "d", "VLCL_HUB_ROOT": "h"}, ("d", None)),
+        (("--hub-root", "x"), {"VLCL_DATA_ROOT": "d", "VLCL_HUB_ROOT": "h"}, (None, "x")),
+        (("--data-root", "x"), {"VLCL_HUB_ROOT": "h"}, ("x", None)),
+    ],
+)
+def test_the_variables_say_where_to_put_it_unless_it_is_typed(monkeypatch, line, variables, expected):
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    asked = []
+    monkeypatch.setattr("vlcl_bench.data.fetch.fetch", lambda *given: asked.append(given) or "done")
+    assert vlcl("data", "get", "mnist", *line).code == 0
+    assert asked == [("mnist", *(place and Path(place) for place in expected))]
 
 
 REFUSALS = [

@@ -171,6 +171,27 @@ def test_rounded_matrix_products_are_a_warning(monkeypatch):
     assert only(doctor.precision()).status == "warning"
 
 
+def test_tf32_on_a_gpu_is_a_warning_that_runs_take_care_of(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    before = torch.backends.cudnn.conv.fp32_precision
+    try:
+        torch.backends.cudnn.conv.fp32_precision = "tf32"
+        found = only(doctor.precision())
+        assert (found.status, found.facts["tf32"]) == ("warning", ["convolutions"])
+        assert "switches TF32 off by itself" in found.hint
+        torch.backends.cudnn.conv.fp32_precision = "ieee"
+        assert only(doctor.precision()).status == "ok"
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = before
+
+
+def test_tf32_does_not_matter_without_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(doctor, "tf32_on", lambda: ["convolutions"])
+    assert only(doctor.precision()).status == "ok"
+
+
 def test_no_gpu_is_a_warning(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert only(doctor.graphics()).status == "warning"
@@ -249,6 +270,43 @@ def test_data_sets_are_looked_for_one_by_one(tmp_path):
     there = {name: place for name, place in found.facts["found"].items() if place}
     assert there == {"dtd": str(place)}
     assert found.facts["found"].keys() == set(catalogue())
+
+
+def test_the_variables_name_the_roots(monkeypatch, tmp_path):
+    (tmp_path / "data" / spec_of("dtd").folders[0]).mkdir(parents=True)
+    (tmp_path / "hub" / spec_of("mnist").hub.repo).mkdir(parents=True)
+    monkeypatch.setenv("VLCL_HUB_ROOT", str(tmp_path / "hub"))
+    found = only(doctor.data(None)).facts["found"]
+    assert {name for name, place in found.items() if place} == {"mnist"}
+    assert "caltech101" not in found  # the hub has no copy of it
+    monkeypatch.setenv("VLCL_DATA_ROOT", str(tmp_path / "data"))
+    found = only(doctor.data(None)).facts["found"]
+    assert {name for name, place in found.items() if place} == {"dtd", "mnist"}
+
+
+def test_a_variable_that_names_no_folder_is_a_problem(monkeypatch, tmp_path):
+    monkeypatch.setenv("VLCL_HUB_ROOT", str(tmp_path / "none"))
+    assert only(doctor.data(None)).status == "problem"
+
+
+def test_another_store_is_looked_at(tmp_path):
+    (tmp_path / "other" / "x").mkdir(parents=True)
+    (tmp_path / "other" / "x" / "index.json").write_text("{}")
+    assert only(doctor.store(tmp_path / "other")).facts["entries"] == ["x"]
+    assert next(doctor.disk(tmp_path / "other")).facts["path"] == str(tmp_path / "other")
+
+
+def test_the_command_hands_on_where_to_look(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(doctor, "examine", lambda *given: asked.append(given) or [])
+    run("--data-root", "d", "--hub-root", "h", "--store", "s", "--device", "cpu", "--json")
+    assert asked == [(MINI, Path("d"), Path("h"), Path("s"), "cpu")]
+
+
+def test_a_device_that_is_not_there_is_a_problem():
+    found = only(doctor.backbone_works(MINI, "cuda:99"))
+    assert (found.status, found.facts) == ("problem", {"backbone": MINI})
+    assert "cuda:99" in found.text
 
 
 # Places

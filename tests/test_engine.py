@@ -180,7 +180,10 @@ def test_the_spy_would_have_seen_labels() -> None:
 FAILING = {
     "a wrong shape": (
         "    def score(self, images, query):\n        return super().score(images, query)[:, 1:]\n",
-        ["score must return logits of shape (50, 12) (pictures, candidates), got (50, 11)", "one logit for each picture"],
+        [
+            "score must return logits of shape (50, 12) (pictures, candidates), got (50, 11)",
+            "one logit for each picture",
+        ],
     ),
     "NaN": (
         "    def score(self, images, query):\n        return super().score(images, query) * float('nan')\n",

@@ -16,7 +16,7 @@ from vlcl_bench.errors import UsageError
 
 MTIL = ["aircraft", "caltech101", "cifar100", "dtd", "eurosat", "flowers102", "food101", "mnist", "oxford_pets"]
 MTIL += ["stanford_cars", "sun397"]
-LABELLED = [*MTIL, "imagenet_r", "imagenet", "tiny_imagenet"]
+LABELLED = [*MTIL, "imagenet_r", "imagenet_r-rapf", "imagenet", "tiny_imagenet"]
 
 
 def test_mtil_has_1201_classes_and_8648_prompts() -> None:

@@ -92,7 +92,8 @@ def test_the_folders_pictures_have_their_labels_and_names(found):
 
 def test_test_pictures_are_kept_under_the_protocols_transform(store, dataset, manifest, found):
     stored = opened(store, dataset, manifest, found)
-    expected = [evaluation_crop(entry.original.load()[1], SIDE) for entry in of_split(found, "test")]
+    ordered = aligned(dataset, manifest, found)
+    expected = [evaluation_crop(entry.original.load()[1], SIDE) for entry in of_split(ordered, "test")]
     np.testing.assert_array_equal(stored.test, np.stack(expected))
     assert not stored.test.flags.writeable
 
@@ -114,9 +115,10 @@ def test_training_pictures_come_from_their_original_bytes(store, dataset, manife
     augmentation = Augmentation(scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3))
     rows, draws = np.array([5, 1]), np.random.default_rng(0).random((2, 10, 4))
     crops = stored.train.begin(rows, draws, augmentation)()
-    assert set(decoded) == {of_split(found, "train")[row].sample for row in rows}
+    ordered = of_split(aligned(dataset, manifest, found), "train")
+    assert set(decoded) == {ordered[row].sample for row in rows}
     for crop, row, draw in zip(crops, rows, draws, strict=True):
-        pixels = of_split(found, "train")[row].original.load()[1]
+        pixels = ordered[row].original.load()[1]
         box = crop_box(*pixels.shape[:2], augmentation, draw)
         np.testing.assert_array_equal(crop, training_crop(pixels, box, SIDE))
 
@@ -160,7 +162,7 @@ def test_another_size_or_content_is_kept_elsewhere(store, dataset, manifest):
 
 
 def test_the_place_does_not_depend_on_where_the_copy_came_from(store, dataset, manifest):
-    other = replace(manifest, origin={"source": "owner/zoo@0123"}, status="committed")
+    other = replace(manifest, origin={"source": "hub owner/zoo@0123"}, status="committed")
     assert store.folder(dataset, manifest, SIDE) == store.folder(dataset, other, SIDE)
 
 

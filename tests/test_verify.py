@@ -136,16 +136,17 @@ def test_the_fingerprint_does_not_cover_where_the_copy_came_from(dataset):
 
 
 @pytest.mark.parametrize(
-    ("source", "expected"),
+    ("source", "revision", "expected"),
     [
-        ("hub:owner/name@0123abc", "0123abc"),
-        ("owner/name@main", "main"),
-        ("folder", None),
-        ("hub:owner/other@0123abc", None),
+        ("hub owner/name@0123abc", "0123abc", "0123abc"),
+        ("hub owner/name@0123abc (local copy)", "0123abc", "0123abc"),
+        ("hub owner/name@unknown (local copy)", None, None),
+        ("hub owner/other@0123abc", "0123abc", None),
+        ("folder", None, None),
     ],
 )
-def test_the_hubs_revision_is_read_from_the_origin(dataset, source, expected):
-    made = make_manifest("fake", ("left", "right"), dataset.collect().entries, ["0"] * 9, source)
+def test_the_hubs_revision_is_kept_in_the_origin(dataset, source, revision, expected):
+    made = make_manifest("fake", ("left", "right"), dataset.collect().entries, ["0"] * 9, source, revision)
     assert made.hub_revision("owner/name") == expected
 
 

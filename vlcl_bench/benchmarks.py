@@ -9,12 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -22,10 +26,18 @@ from rich.table import Table
 from vlcl_bench.engine.provenance import processor_name
 from vlcl_bench.fileio import pretty_json, write_atomic
 
+if TYPE_CHECKING:
+    import torch
+
+    from vlcl_bench.backbones.base import Backbone
+    from vlcl_bench.data.store import StoredDataSet
+    from vlcl_bench.protocols import Protocol
+
 COMMAND = [sys.executable, "-c", "from vlcl_bench.cli import main; main()"]
 
 
 REPEATS = 5
+STEP_METHODS = ("finetune", "zscl", "lwf", "lwf_vr", "icarl", "l2", "wise_ft")
 
 
 @dataclass(frozen=True)
@@ -82,52 +94,198 @@ def measure(folder: Path) -> list[Figure]:
 
 
 def evaluation_rate(protocol_name: str, store: Path) -> Rate:
-    """Measure evaluation against the bare image encoder, in turns, from a store that is built; best of each.
+    """Measure evaluation against the bare image encoder, from a store that is built.
 
-    Evaluation includes encoding all prompts once, reading the store, three label spaces a batch and the answers.
+    Evaluation includes encoding all prompts once, reading the store, preprocessing, three label spaces a batch and
+    the answers; see :func:`rate_of` for the bare pass.
     """
-    import numpy as np
     import torch
 
     from vlcl_bench.backbones import load_backbone
     from vlcl_bench.data.sources import Places
     from vlcl_bench.data.store import Store
     from vlcl_bench.engine.data import open_store
-    from vlcl_bench.engine.evaluate import evaluate
-    from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
     from vlcl_bench.engine.reporter import Reporter
-    from vlcl_bench.methods.registry import load_method
     from vlcl_bench.protocols import load_protocol
 
     protocol = load_protocol(protocol_name)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    backbone = load_backbone(protocol.backbone)
     stored = open_store(protocol, Places.given(None, None), Store(store), Reporter())
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return rate_of(load_backbone(protocol.backbone), protocol, stored, device, REPEATS)
+
+
+def large_evaluation_rate(folder: Path, pictures: int = 128, device: str = "cpu") -> Rate:
+    """The same for a ViT-B/16 with random weights at 224 pixels, on JPEGs made here, read as real data are.
+
+    ``folder`` takes the pictures, their manifest and the store. The speed of weights does not depend on their values.
+    """
+    import torch
+
+    from vlcl_bench.backbones.clip import create
+    from vlcl_bench.data.sources import Places
+    from vlcl_bench.data.store import Store
+    from vlcl_bench.engine.data import describe_data, open_store
+    from vlcl_bench.engine.reporter import Reporter
+    from vlcl_bench.protocols import load_protocol
+
+    path = folder / "made.toml"
+    write_atomic(path, MADE.format(test=pictures))
+    _make_jpegs(folder / "made", pictures)
+    before = os.environ.get("VLCL_DATA_HOME")
+    os.environ["VLCL_DATA_HOME"] = str(folder / "home")
+    try:
+        protocol, places = load_protocol(str(path)), Places(folder)
+        describe_data(protocol, places, Reporter())
+        stored = open_store(protocol, places, Store(folder / "store"), Reporter())
+        torch.manual_seed(0)
+        backbone = create("ViT-B-16 with random weights", "ViT-B-16", None)
+        return rate_of(backbone, protocol, stored, torch.device(device), 1)
+    finally:
+        if before is None:
+            del os.environ["VLCL_DATA_HOME"]
+        else:
+            os.environ["VLCL_DATA_HOME"] = before
+
+
+def rate_of(
+    backbone: Backbone, protocol: Protocol, stored: list[StoredDataSet], device: torch.device, repeats: int
+) -> Rate:
+    """Evaluation as a run does it against the bare image encoder, in turns; the best of ``repeats`` of each.
+
+    The bare pass is the forward pass and nothing else: its batches are those of the evaluation, and lie on the device
+    as the encoder takes them.
+    """
+    import numpy as np
+    import torch
+
+    from vlcl_bench.engine.evaluate import evaluate
+    from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
+    from vlcl_bench.methods.registry import load_method
+
     untouched = load_method("zero_shot").cls
     player = InlinePlayer(untouched(backbone, untouched.Config()), protocol, 0, device, backbone_sizes(backbone))
-    silent = lambda done, total, word: None  # noqa: E731
+    backbone.to(device).eval()
+    size = protocol.evaluation_batch
+    raw = [np.array(data.test[start : start + size]) for data in stored for start in range(0, len(data.test), size)]
+    with torch.inference_mode():
+        batches = [backbone.preprocess(torch.from_numpy(pixels).to(device)) for pixels in raw]
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
 
     def bare() -> None:
         with torch.inference_mode():
-            for data in stored:
-                for start in range(0, len(data.test), protocol.evaluation_batch):
-                    pixels = np.array(data.test[start : start + protocol.evaluation_batch])
-                    features = backbone.encode_image(backbone.preprocess(torch.from_numpy(pixels).to(device)))
-                features.cpu()
+            for batch in batches:
+                backbone.encode_image(batch)
+        wait()
 
     def whole() -> None:
         player.method.forget_cached_texts()
-        evaluate(player, protocol, stored, 0, silent)
+        evaluate(player, protocol, stored, 0, lambda done, total, word: None)
+        wait()
 
-    whole()  # the mode is set, kernels are chosen
+    with torch.inference_mode():  # kernels are chosen, memory is there
+        backbone.encode_image(batches[0][:8])
     best = {bare: float("inf"), whole: float("inf")}
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for work in best:
             start = time.perf_counter()
             work()
             best[work] = min(best[work], time.perf_counter() - start)
     count = sum(len(data.test) for data in stored)
     return Rate(backbone.name, count, count / best[whole], count / best[bare])
+
+
+MADE = """
+name = "made-for-timing"
+version = 1
+title = "Pictures made for timing"
+description = "Coloured noise in JPEG files; only for measuring speed."
+source = "real"
+scale = "full"
+ranked = false
+backbone = "vlcl-mini/v1"
+picture_size = 224
+tasks = ["made"]
+evaluation_batch = 64
+
+[budget]
+steps = 1
+batch_size = 1
+learning_rate = 1e-5
+warmup = 0
+ensemble_interval = 1
+reference_batch = 1
+auxiliary_size = 0
+
+[augmentation]
+scale = [0.9, 1.0]
+ratio = [0.75, 1.3333333333333333]
+
+[[data]]
+name = "made"
+title = "Coloured noise"
+layout = "folder"
+folders = ["made"]
+class_names = ["even", "odd"]
+templates = ["a photo of {{c}} numbers."]
+train = 2
+test = {test}
+licence = "Apache-2.0"
+source = "vlcl_bench.benchmarks"
+"""
+
+
+def _make_jpegs(folder: Path, count: int) -> None:
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for split, number in [("train", 0), ("train", 1), *(("test", n) for n in range(count))]:
+        coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+        file = io.BytesIO()
+        coarse.resize((400, 300), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
+        name = ("even", "odd")[number % 2]
+        write_atomic(folder / split / name / f"{number:04d}.jpg", file.getvalue())
+
+
+def step_times(names: Sequence[str], protocol_name: str, store: Path, device: str = "cpu") -> dict[str, float]:
+    """Median seconds of a training step of each method on the first task, measured in turns in one process.
+
+    What a method does once (a teacher's features) is in its first task, which is learned before the clock runs.
+    """
+    import torch
+
+    from vlcl_bench.data.sources import Places
+    from vlcl_bench.data.store import Store
+    from vlcl_bench.engine.data import open_reference, open_store
+    from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
+    from vlcl_bench.engine.prepare import Request, prepare
+    from vlcl_bench.engine.reporter import Reporter
+    from vlcl_bench.tasks import Task
+
+    players, seconds = {}, {name: [] for name in names}  # type: ignore[var-annotated]
+    for name in names:
+        prepared = prepare(Request(protocol_name, name, store=store), Reporter())
+        protocol, places = prepared.protocol, Places()
+        method = prepared.loaded.cls(prepared.backbone, prepared.config)
+        kinds = prepared.loaded.cls.auxiliary
+        reference = open_reference(protocol, kinds, prepared.config, places, Store(store), Reporter())
+        sizes = backbone_sizes(prepared.backbone)
+        players[name] = InlinePlayer(method, protocol, 0, torch.device(device), sizes, reference)
+    stored = open_store(protocol, places, Store(store), Reporter())[0]
+    dataset, labels = protocol.datasets[0], protocol.manifests[0].labels("train")
+    task = Task(1, dataset.name, dataset.class_names, dataset.templates, stored.train, labels, dataset.name)
+    for turn in range(4):
+        for name, player in players.items():
+            times = [time.perf_counter()]
+            player.learn(task, lambda done, total, word, times=times: times.append(time.perf_counter()))  # type: ignore[misc]
+            if turn:
+                seconds[name] += [after - before for before, after in pairwise(times[1:])]
+    return {name: statistics.median(found) for name, found in seconds.items()}
 
 
 def _run(method: str, out: Path) -> list[str]:
@@ -142,21 +300,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder))
         rate = evaluation_rate("mini-mtil-1", Path(folder) / "store")
+        large = large_evaluation_rate(Path(folder) / "large")
+        steps = step_times(STEP_METHODS, "mini-mtil-1", Path(folder) / "store")
     table = Table("what", "seconds", "target", title=f"{processor_name()}, {os.cpu_count()} cores")
     for figure in figures:
         table.add_row(figure.name, f"{figure.seconds:.2f}", f"{figure.target:.0f}")
     Console().print(table)
-    Console().print(
-        f"evaluation: {rate.evaluating:.0f} pictures a second, {rate.share:.2f} of the bare forward pass of "
-        f"{rate.backbone} ({rate.bare:.0f}); wanted: at least 0.90",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    for each in (rate, large):
+        Console().print(
+            f"evaluation: {each.evaluating:.0f} pictures a second, {each.share:.2f} of the bare forward pass of "
+            f"{each.backbone} ({each.bare:.0f}); wanted: at least 0.90",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+    plain = steps["finetune"]
+    told = ", ".join(f"{name} {1000 * each:.0f} ms ({each / plain:.2f})" for name, each in steps.items())
+    Console().print(f"a training step, and its ratio to finetune's: {told}", highlight=False, soft_wrap=True)
     facts: dict[str, object] = {
         "processor": processor_name(),
         "cores": os.cpu_count(),
         "figures": [asdict(f) for f in figures],
     }
+    facts["step_seconds"] = steps
     facts["evaluation"] = asdict(rate) | {"share": rate.share}
+    facts["large_evaluation"] = asdict(large) | {"share": large.share}
     write_atomic(out, pretty_json(facts))
 
 

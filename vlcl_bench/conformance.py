@@ -103,7 +103,7 @@ def check(
     from vlcl_bench.engine.evaluate import evaluate
     from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
     from vlcl_bench.engine.prepare import check_picture_size
-    from vlcl_bench.engine.provenance import choose_device
+    from vlcl_bench.engine.provenance import choose_device, settle_precision
     from vlcl_bench.methods.registry import load_method
     from vlcl_bench.places import data_home
     from vlcl_bench.protocols import load_protocol
@@ -120,12 +120,14 @@ def check(
     with reporter.phase(f"loading {chosen}"):
         loaded = load_backbone(chosen)
     check_picture_size(loaded, protocol)
-    check_canary(loaded, data_home() / "canaries")
+    where = choose_device(device)
+    settle_precision(where)
+    check_canary(loaded.to(where), data_home() / "canaries")
     describe_data(protocol, places, reporter)
     stored = open_store(protocol, places, Store(store), reporter)
     untouched = load_method("zero_shot").cls
     sizes = backbone_sizes(loaded)
-    player = InlinePlayer(untouched(loaded, untouched.Config()), protocol, 0, choose_device(device), sizes)
+    player = InlinePlayer(untouched(loaded, untouched.Config()), protocol, 0, where, sizes)
     with reporter.phase("evaluating the untouched model", sum(len(data.test) for data in stored)) as progress:
         frame = evaluate(player, protocol, stored, 0, progress)
     scores = protocol.answer_key.stage_scores(frame)

@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vlcl_bench.errors import VlclError
+
+if TYPE_CHECKING:
+    from vlcl_bench.data.sources import Places
 
 Status = Literal["ok", "warning", "problem"]
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "datasets", "numpy", "pillow")
@@ -36,16 +39,26 @@ class Finding:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def examine(backbone: str, data_root: Path | None = None) -> Iterator[Finding]:
+def examine(
+    backbone: str,
+    data_root: Path | None = None,
+    hub_root: Path | None = None,
+    store_root: Path | None = None,
+    device: str = "auto",
+) -> Iterator[Finding]:
     """Everything, one finding after the other; nothing is raised for what the machine lacks.
 
-    ``backbone`` is a name as for ``vlcl run``; ``data_root`` is the folder of the real data sets, where there is one.
+    ``backbone`` is a name as for ``vlcl run``; ``data_root`` and ``hub_root`` are the folders of the real data sets and
+    of copies of the hub's (else those of ``$VLCL_DATA_ROOT`` and ``$VLCL_HUB_ROOT``), ``store_root`` that of decoded
+    pictures (else the default). The backbone is checked and timed on ``device``.
     """
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (processor, graphics, precision, versions, disk, store)
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (processor, graphics, precision, versions)
     for check in checks:
         yield from check()
-    yield from data(data_root)
-    yield from backbone_works(backbone)
+    yield from disk(store_root)
+    yield from store(store_root)
+    yield from data(data_root, hub_root)
+    yield from backbone_works(backbone, device)
 
 
 def as_object(findings: list[Finding]) -> dict[str, Any]:
@@ -108,14 +121,15 @@ def precision() -> Iterator[Finding]:
     import torch
 
     cuda = torch.cuda.is_available()
+    tf32 = tf32_on() if cuda else []
     facts = {
         "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
         "matmul_precision": torch.get_float32_matmul_precision(),
-        "cudnn_tf32": bool(torch.backends.cudnn.allow_tf32) if cuda else None,
+        "tf32": tf32 if cuda else None,
         "bf16": bool(torch.cuda.is_bf16_supported()) if cuda else _processor_has_bf16(),
     }
     text = f"{facts['default_dtype']}, matrix products in {facts['matmul_precision']} precision"
-    text += f", TF32 convolutions {'on' if facts['cudnn_tf32'] else 'off'}" if cuda else ""
+    text += f", TF32 {'on for ' + ' and '.join(tf32) if tf32 else 'off'}" if cuda else ""
     text += f", bfloat16 {'available' if facts['bf16'] else 'not available'}"
     if facts["default_dtype"] != "float32":
         hint = "Protocols are fp32: remove what calls torch.set_default_dtype."
@@ -123,8 +137,19 @@ def precision() -> Iterator[Finding]:
     elif facts["matmul_precision"] != "highest":
         hint = "Matrix products are rounded; protocols are fp32. Remove what calls torch.set_float32_matmul_precision."
         yield Finding("precision", "warning", text, hint, facts)
+    elif tf32:
+        hint = "Protocols are fp32: `vlcl run` switches TF32 off by itself, other programs here compute with it."
+        yield Finding("precision", "warning", text, hint, facts)
     else:
         yield Finding("precision", "ok", text, facts=facts)
+
+
+def tf32_on() -> list[str]:
+    """What a CUDA device would compute in TF32, in words, by torch's settings (its default: convolutions)."""
+    import torch
+
+    settings = {"convolutions": torch.backends.cudnn.conv, "matrix products": torch.backends.cuda.matmul}
+    return [what for what, setting in settings.items() if setting.fp32_precision == "tf32"]
 
 
 def versions() -> Iterator[Finding]:
@@ -168,14 +193,15 @@ def pinned(lock: str) -> dict[str, set[str]]:
     return pins
 
 
-def disk() -> Iterator[Finding]:
-    """Free space where the store, runs and the user's data are."""
+def disk(store_root: Path | None = None) -> Iterator[Finding]:
+    """Free space where the store (``store_root``, else the default), runs and the user's data are."""
     from vlcl_bench.data.store import default_root
     from vlcl_bench.places import data_home
 
-    stored = folder_bytes(default_root())
+    root = store_root or default_root()
+    stored = folder_bytes(root)
     places = (
-        ("store", default_root(), FULL_STORE - stored, "VLCL_STORE"),
+        ("store", root, FULL_STORE - stored, "VLCL_STORE"),
         ("runs", Path("runs").absolute(), RUN_SPACE, None),
         ("data home", data_home(), 1e7, "VLCL_DATA_HOME"),
     )
@@ -194,39 +220,41 @@ def disk() -> Iterator[Finding]:
             yield Finding("disk", "ok", text, facts=facts)
 
 
-def store() -> Iterator[Finding]:
-    """How much the store of decoded pictures holds."""
+def store(root: Path | None = None) -> Iterator[Finding]:
+    """How much the store of decoded pictures (``root``, else the default) holds."""
     from vlcl_bench.data.store import default_root
 
-    root = default_root()
+    root = root or default_root()
     entries = sorted(path.parent.name for path in root.glob("*/index.json"))
     size = folder_bytes(root)
     text = f"{len(entries)} data sets, {gigabytes(size)} in {root}"
     yield Finding("store", "ok", text, facts={"path": str(root), "entries": entries, "bytes": size})
 
 
-def data(root: Path | None) -> Iterator[Finding]:
-    """Which of the real data sets lie under ``root``; whether they are the right ones is for `vlcl data verify`."""
-    from vlcl_bench.data.real.catalogue import catalogue, spec_of
-    from vlcl_bench.data.real.layouts import locate
+def data(root: Path | None, hub_root: Path | None = None) -> Iterator[Finding]:
+    """Which of the real data sets are here; whether they are the right ones is for `vlcl data verify`.
 
-    if root is None:
+    Looked for as a run does it: below the data root where there is one, then among the copies of the hub's.
+    """
+    from vlcl_bench.data.sources import Places
+
+    try:
+        places = Places.given(root, hub_root)
+    except VlclError as error:
+        yield Finding("data", "problem", error.message, error.hint, {"root": str(root) if root else None})
+        return
+    if places.root is None and places.hub_root is None:
         text = "no data root was given, so the real data sets were not looked for"
-        yield Finding("data", "ok", text, "Add --data-root FOLDER to see which are there.", {"root": None})
+        hint = "Add --data-root FOLDER or --hub-root FOLDER to see which are there."
+        yield Finding("data", "ok", text, hint, {"root": None})
         return
-    if not root.is_dir():
-        hint = "Give the folder that holds the data sets."
-        yield Finding("data", "problem", f"there is no folder {root}", hint, {"root": str(root)})
-        return
-    there: dict[str, str | None] = {}
-    for name in catalogue():
-        try:
-            there[name] = str(locate(spec_of(name), root))
-        except VlclError:
-            there[name] = None
+    roots = [root for root in (places.root, places.hub_root) if root is not None]
+    there = {name: _place(name, places) for name in _looked_for(places)}
     missing = [name for name, place in there.items() if place is None]
-    text = f"{len(there) - len(missing)} of {len(there)} data sets under {root}"
-    facts = {"root": str(root), "found": there}
+    text = f"{len(there) - len(missing)} of {len(there)} data sets under {' and '.join(map(str, roots))}"
+    if places.root is None:
+        text += " (those that the hub has)"
+    facts = {"root": str(places.root or places.hub_root), "found": there}
     if missing:
         hint = "`vlcl data list` says where each belongs; a protocol needs only its own."
         yield Finding("data", "warning", f"{text}; missing: {', '.join(missing)}", hint, facts)
@@ -234,14 +262,36 @@ def data(root: Path | None) -> Iterator[Finding]:
         yield Finding("data", "ok", text, "`vlcl data verify` tells whether they are the right ones.", facts)
 
 
-def backbone_works(name: str) -> Iterator[Finding]:
-    """Load a backbone, check its canaries, and time it."""
+def _looked_for(places: Places) -> list[str]:
+    from vlcl_bench.data.real.catalogue import catalogue, spec_of
+
+    return [name for name in catalogue() if places.root is not None or spec_of(name).hub is not None]
+
+
+def _place(name: str, places: Places) -> str | None:
+    """The folder of a data set, or ``None`` where it is not here."""
+    from vlcl_bench.data.real.catalogue import spec_of
+    from vlcl_bench.data.real.layouts import locate
+
+    spec = spec_of(name)
+    if places.root is not None:
+        try:
+            return str(locate(spec, places.root))
+        except VlclError:
+            pass  # perhaps there is a copy of the hub's
+    if places.hub_root is not None and spec.hub is not None and (places.hub_root / spec.hub.repo).is_dir():
+        return str(places.hub_root / spec.hub.repo)
+    return None
+
+
+def backbone_works(name: str, on: str = "auto") -> Iterator[Finding]:
+    """Load a backbone, check its canaries, and time it, on a device as ``vlcl run --device`` names it."""
     from vlcl_bench.backbones import canary, load_backbone
     from vlcl_bench.engine.provenance import choose_device
     from vlcl_bench.places import data_home
 
     try:
-        device = choose_device("auto")
+        device = choose_device(on)
         backbone = load_backbone(name).to(device)
         result = canary.check(backbone, data_home() / "canaries")
     except VlclError as error:
@@ -251,7 +301,7 @@ def backbone_works(name: str) -> Iterator[Finding]:
         yield Finding("backbone", "problem", f"{name} does not run: {error}", "Try another device.", {"backbone": name})
         return
     facts = {"backbone": backbone.name, "weights_sha256": result.weights_sha256, "status": result.status,
-             "lowest_cosine": result.lowest}  # fmt: skip
+             "lowest_cosine": result.lowest, "device": str(device)}  # fmt: skip
     if result.lowest is None:
         text = f"{backbone.name}: nothing to compare its canaries with; written to {result.path}"
         hint = "From now on they are required. If you doubt these weights, delete that file before you use them."
@@ -261,7 +311,7 @@ def backbone_works(name: str) -> Iterator[Finding]:
         text = f"{backbone.name}: canaries equal {origin} (lowest cosine {result.lowest:.6f})"
         yield Finding("backbone", "ok", text, facts=facts)
     speed = pictures_per_second(backbone)
-    text = f"{speed:,.0f} pictures a second through {backbone.name} on {device.type}, without decoding"
+    text = f"{speed:,.0f} pictures a second through {backbone.name} on {device}, without decoding"
     yield Finding("speed", "ok", text, facts={"pictures_per_second": round(speed, 1), "device": str(device)})
 
 

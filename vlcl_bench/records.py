@@ -71,6 +71,9 @@ class Provenance(_Model):
     device: str
     device_name: str
     deterministic_algorithms: bool
+    pillow: str = ""
+    torchvision: str = ""
+    float32: str = ""
 
 
 class Cost(_Model):

@@ -86,21 +86,35 @@ def verify(
     hub_root: HubRoot = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare every picture with the manifest, and name the first that is wrong. Without a manifest: counts, labels."""
+    """Compare every picture with the manifest, and name the first that is wrong. Without a manifest: counts, labels.
+
+    Exit code 3 where a data set was refused, 2 where one is not there.
+    """
     from rich.console import Console
 
     from vlcl_bench.data.inventory import verify_all, wanted
     from vlcl_bench.data.sources import Places
     from vlcl_bench.engine.reporter import RichReporter
+    from vlcl_bench.errors import IntegrityError
 
     reporter = RichReporter(Console(stderr=True))
     places = Places.given(data_root, hub_root)
     found = verify_all(wanted(names or [], protocol), places, write, reporter)
     if as_json:
         emit({"data_sets": found})
-        return
-    for line in found:
-        typer.echo(f"{line['name']}: {line['pictures']:,} pictures, {line['result']}")
+    else:
+        for line in found:
+            if line["error"] is None:
+                typer.echo(f"{line['name']}: {line['pictures']:,} pictures, {line['result']}")
+        for line in found:
+            if line["error"] is not None:
+                typer.echo(f"{line['name']}: refused: {line['error']}", err=True)
+        refused = sum(line["error"] is not None for line in found)
+        if refused and len(found) > 1:
+            typer.echo(f"{refused} of {len(found)} data sets were refused", err=True)
+    codes = [line["exit_code"] for line in found if line["error"] is not None]
+    if codes:
+        raise typer.Exit(IntegrityError.exit_code if IntegrityError.exit_code in codes else codes[0])
 
 
 @app.command()
@@ -110,10 +124,10 @@ def get(
     hub_root: HubRoot = None,
 ) -> None:
     """Fetch data sets: official archives into --data-root, or the hub's copies into --hub-root."""
-    from vlcl_bench.data.fetch import fetch
+    from vlcl_bench.data.fetch import fetch, wanted_place
 
     for name in names:
-        typer.echo(fetch(name, data_root, hub_root))
+        typer.echo(fetch(name, *wanted_place(data_root, hub_root)))
 
 
 @app.command()
@@ -123,7 +137,10 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete decoded pictures that no manifest needs any more. Nothing in the store is precious: it is built again."""
+    """Delete decoded pictures that no manifest needs any more. Nothing in the store is precious: it is built again.
+
+    What another process may be building, because it changed within the last hour, is left alone without --all.
+    """
     from vlcl_bench.data.inventory import collect_garbage
     from vlcl_bench.data.store import Store
 
@@ -133,5 +150,7 @@ def gc(
         return
     for line in found["folders"]:
         typer.echo(f"{line['folder']}: {line['bytes'] / 2**20:.1f} MiB, {line['why']}")
+    for line in found["left"]:
+        typer.echo(f"{line['folder']}: left alone, {line['why']} (--all deletes it too)")
     verb = "would free" if dry_run else "freed"
     typer.echo(f"{verb} {found['freed'] / 2**20:.1f} MiB of {found['total'] / 2**20:.1f} MiB in {found['store']}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from vlcl_bench.cli.options import AsJson, HubRoot, StoreFolder
+
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
@@ -20,15 +22,19 @@ def doctor(
         str, typer.Option(help="The backbone to check: <model>/<tag>, <model>/<checkpoint file>, or a folder.")
     ] = "vlcl-mini/v1",
     data_root: Annotated[
-        Path | None, typer.Option(help="Folder of the real data sets, to see which of them are there.")
+        Path | None,
+        typer.Option(help="Folder of the real data sets, to see which are there [default: $VLCL_DATA_ROOT]."),
     ] = None,
+    hub_root: HubRoot = None,
+    store: StoreFolder = None,
+    device: Annotated[str, typer.Option(help="Where the backbone is checked and timed: auto, cpu, cuda, cuda:1.")] = (
+        "auto"
+    ),
     write_canary: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Only compute the backbone's canary embeddings and write them here."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output, for programs.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check this machine: device, precision, versions, disk, data, and that the backbone computes what it should.
 
@@ -46,7 +52,7 @@ def doctor(
         _write_canary(backbone, write_canary, as_json)
         return
     console, findings = Console(soft_wrap=True), []
-    for finding in examine(backbone, data_root):
+    for finding in examine(backbone, data_root, hub_root, store, device):
         findings.append(finding)
         if not as_json:
             mark = (f"{finding.status:<8}", STYLES[finding.status])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 import time
 from collections import defaultdict
@@ -50,6 +49,7 @@ def sweep(
     from rich.console import Console
     from rich.live import Live
 
+    from vlcl_bench.data.pictures import processors
     from vlcl_bench.engine.prepare import Request
     from vlcl_bench.engine.reporter import Reporter
     from vlcl_bench.errors import UsageError
@@ -64,7 +64,7 @@ def sweep(
     )  # fmt: skip
     console = Console(stderr=True)
     found = [first_state(planned) for planned in plan(read_sweep(file), base, submissions, Reporter())]
-    each = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
+    each = threads or max(1, processors() // jobs)
     if not dry_run:
         told: set[str] = set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -24,6 +25,18 @@ TORCHVISION: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
     "sun397": ("SUN397", ({},)),
 }
 """Classes of torchvision that download and unpack the official archive, with their arguments."""
+
+
+def wanted_place(data_root: Path | None, hub_root: Path | None) -> tuple[Path | None, Path | None]:
+    """Data root and hub root as the command line says, else ``$VLCL_DATA_ROOT``, else ``$VLCL_HUB_ROOT``.
+
+    What is typed wins over the variables, so that at most one of them is taken from there. The folder need not be
+    there yet.
+    """
+    if data_root is not None or hub_root is not None:
+        return data_root, hub_root
+    root, hub = os.environ.get("VLCL_DATA_ROOT"), os.environ.get("VLCL_HUB_ROOT")
+    return (Path(root), None) if root else (None, Path(hub) if hub else None)
 
 
 def fetch(name: str, data_root: Path | None, hub_root: Path | None) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vlcl_bench.data.manifest import FOLDER, find_manifest, first_use_folder, read_manifest, write_manifest
+from vlcl_bench.data.manifest import FOLDER, find_manifest, first_use_folder, keep_first_use, read_manifest
 from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.data.sources import Places, RealDataSet
 from vlcl_bench.data.store import INDEX_NAME, Store
@@ -38,21 +40,11 @@ def wanted(names: Sequence[str], protocol: str | None) -> list[RealDataSet]:
 
 def inventory(datasets: Sequence[RealDataSet], places: Places) -> list[dict[str, Any]]:
     """A line for each data set: name, title, counts, manifest's status, whether it is here, where to put it."""
-    from vlcl_bench.data.real.layouts import locate
-
     lines = []
     for dataset in datasets:
-        spec, here, put_it = dataset.spec, "not looked for", ""
-        if places.root is not None:
-            try:
-                here = locate(spec, places.root).relative_to(places.root).as_posix()
-            except VlclError as error:
-                here, put_it = "missing", f"{error.message}. {error.hint or ''}"
-        elif places.hub_root is not None and spec.hub is not None:
-            folder = places.hub_root / spec.hub.repo
-            here = spec.hub.repo if folder.is_dir() else "missing"
-            put_it = "" if folder.is_dir() else f"fetch it: vlcl data get {spec.name} --hub-root {places.hub_root}"
-        manifest = None if spec.texts else find_manifest(spec.name)
+        spec = dataset.spec
+        here, put_it = _found(spec, places)
+        manifest = None if spec.texts else find_manifest(dataset.key)
         status = "none yet" if manifest is None else f"{manifest.status} {manifest.fingerprint()[:12]}"
         lines.append(
             {
@@ -63,6 +55,36 @@ def inventory(datasets: Sequence[RealDataSet], places: Places) -> list[dict[str,
             }
         )  # fmt: skip
     return lines
+
+
+def _found(spec: RealSpec, places: Places) -> tuple[str, str]:
+    """Where a data set is, and what to do if it is missing; looked for in the order in which a run does."""
+    from vlcl_bench.data.real.layouts import locate
+
+    hub, put_it = spec.hub, ""
+    if places.root is None and places.hub_root is None:
+        return "not looked for", ""
+    if places.root is not None:
+        try:
+            return _below(locate(spec, places.root), places.root), ""
+        except VlclError as error:
+            put_it = f"{error.message}. {error.hint or ''}"
+    if hub is not None and places.hub_root is not None and (places.hub_root / hub.repo).is_dir():
+        return hub.repo, ""
+    if put_it:
+        return "missing", put_it
+    if hub is None:
+        return "no hub copy", (
+            f"no copy on the hub gives this protocol's split: get the official archive from {spec.source}, unpack it "
+            f"into DIR/{spec.folders[0]} and add --data-root DIR"
+        )
+    return "missing", f"fetch it: vlcl data get {spec.name} --hub-root {places.hub_root}"
+
+
+def _below(folder: Path, root: Path) -> str:
+    """A folder as seen from the data root; a specification may also name one elsewhere."""
+    found, start = Path(os.path.normpath(folder)), Path(os.path.normpath(root))
+    return found.relative_to(start).as_posix() if found.is_relative_to(start) else str(found)
 
 
 def card_of(spec: RealSpec) -> dict[str, Any]:
@@ -85,28 +107,41 @@ def card_of(spec: RealSpec) -> dict[str, Any]:
 def verify_all(
     datasets: Sequence[RealDataSet], places: Places, write: bool, reporter: Reporter
 ) -> list[dict[str, Any]]:
-    """Verify data sets one after the other; the first wrong picture raises :class:`IntegrityError`."""
+    """Verify data sets one after the other, also after one was refused.
+
+    A line for each: ``name``, ``result`` in words, ``error`` (the refusal, which names the first wrong picture, or
+    ``None``), ``exit_code`` of that refusal, ``pictures`` and ``source``.
+    """
     lines = []
     for dataset in datasets:
-        if dataset.spec.texts:
-            lines.append(_verified_texts(dataset, places))
-            continue
-        manifest = find_manifest(dataset.name)
-        collection = dataset.collect(places, manifest)
-        total = len(collection.entries)
-        line = {"name": dataset.name, "pictures": total, "source": collection.origin}
-        if manifest is None and not write:
-            result = "counts, classes and labels fit; no manifest to compare the content with (--write makes one)"
-        elif manifest is None:
-            with reporter.phase(f"reading {dataset.name} for the first time", total) as progress:
-                made = first_manifest(dataset, collection, partial(_named, progress, dataset.name))
-            result = f"described in {write_manifest(made, first_use_folder())}; this content is required from now on"
-        else:
-            with reporter.phase(f"verifying {dataset.name}", total) as progress:
-                verify(dataset, manifest, collection, partial(_named, progress, dataset.name))
-            result = f"every picture is the one in the {manifest.status} manifest"
-        lines.append(line | {"result": result})
+        line: dict[str, Any] = {"name": dataset.name, "pictures": 0, "source": None, "error": None, "exit_code": 0}
+        try:
+            line |= _verified(dataset, places, write, reporter)
+        except VlclError as error:
+            line |= {"result": "refused", "error": str(error), "exit_code": error.exit_code}
+        lines.append(line)
     return lines
+
+
+def _verified(dataset: RealDataSet, places: Places, write: bool, reporter: Reporter) -> dict[str, Any]:
+    if dataset.spec.texts:
+        return _verified_texts(dataset, places)
+    manifest = find_manifest(dataset.key)
+    if manifest is not None:
+        dataset.check_manifest(manifest)
+    collection = dataset.collect(places, manifest)
+    total = len(collection.entries)
+    if manifest is None and not write:
+        result = "counts, classes and labels fit; no manifest to compare the content with (--write makes one)"
+    elif manifest is None:
+        with reporter.phase(f"reading {dataset.name} for the first time", total) as progress:
+            made = first_manifest(dataset, collection, partial(_named, progress, dataset.name))
+        result = f"described in {keep_first_use(made, dataset.key)}; this content is required from now on"
+    else:
+        with reporter.phase(f"verifying {dataset.name}", total) as progress:
+            verify(dataset, manifest, collection, partial(_named, progress, dataset.name))
+        result = f"every picture is the one in the {manifest.status} manifest"
+    return {"pictures": total, "source": collection.origin, "result": result}
 
 
 def _verified_texts(dataset: RealDataSet, places: Places) -> dict[str, Any]:
@@ -120,38 +155,79 @@ def _verified_texts(dataset: RealDataSet, places: Places) -> dict[str, Any]:
     else:
         found = read_hub(spec, places.hub_root, spec.hub.revision if spec.hub else None)
         texts, source = list(found.texts), found.origin
-    return {"name": dataset.name, "pictures": 0, "source": source, "result": f"{len(texts):,} texts"}
+    return {"source": source, "result": f"{len(texts):,} texts"}
 
 
 def _named(progress: Advance, name: str, done: int, total: int) -> None:
     progress(done, total, name)
 
 
-def collect_garbage(store: Store, everything: bool, dry_run: bool) -> dict[str, Any]:
-    """Delete the store's folders that belong to no manifest, or all of them; half-built ones always go.
+BUILDING = 3600.0
+"""Seconds without a change after which an unfinished folder counts as given up, not as being built by somebody."""
 
-    Whatever else lies there is left alone.
+
+def collect_garbage(store: Store, everything: bool, dry_run: bool) -> dict[str, Any]:
+    """Delete the store's folders that belong to no manifest, or all of them; half-built ones go, and left-over files.
+
+    What changed within the last hour and is not finished is perhaps being built by another process: it is left alone
+    unless ``everything`` goes, and named under ``left``. Whatever else lies there is left alone without a word.
     """
     needed = set()
     for folder in (FOLDER, first_use_folder()):
         for path in sorted(folder.glob("*.parquet")):
             manifest = read_manifest(path.stem, folder)
             needed.add(f"{manifest.dataset}-{manifest.fingerprint()[:16]}")
-    lines, total, freed = [], 0, 0
+    lines, left, total = [], [], 0
     for folder in sorted(path for path in store.root.glob("*") if _is_stored(path)):
-        size = folder_bytes(folder)
+        size, known = folder_bytes(folder), any(_belongs(folder, name) for name in needed)
         total += size
-        known = any(folder.name == name or folder.name.startswith(f"{name}-") for name in needed)
-        why = "all are to go" if everything else "no manifest needs it"
-        if known and not everything:
-            if (folder / INDEX_NAME).exists():
-                continue
-            why = "half built"
-        lines.append({"folder": str(folder), "bytes": size, "why": why})
-        freed += size
-        if not dry_run:
-            shutil.rmtree(folder)
-    return {"store": str(store.root), "total": total, "freed": freed, "folders": lines}
+        whole = (folder / INDEX_NAME).exists()
+        if everything:
+            lines.append({"folder": str(folder), "bytes": size, "why": "all are to go"})
+        elif _being_built(folder, whole):
+            left.append(
+                {"folder": str(folder), "bytes": size, "why": "perhaps being built: it changed within the hour"}
+            )
+        elif not known or not whole:
+            why = "half built" if known else "no manifest needs it"
+            lines.append({"folder": str(folder), "bytes": size, "why": why})
+        else:
+            lines += [
+                {"folder": str(path), "bytes": _bytes(path), "why": "left behind by a process that was ended"}
+                for path in sorted(folder.glob(".*.tmp"))
+            ]
+    for line in () if dry_run else lines:
+        path = Path(line["folder"])
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    freed = sum(line["bytes"] for line in lines)
+    return {"store": str(store.root), "total": total, "freed": freed, "folders": lines, "left": left}
+
+
+def _belongs(folder: Path, name: str) -> bool:
+    return folder.name == name or folder.name.startswith(f"{name}-")
+
+
+def _being_built(folder: Path, whole: bool) -> bool:
+    """Whether somebody may be writing here: of a finished folder only its temporary files tell."""
+    files = [*folder.glob(".*.tmp")] if whole else [folder, *folder.iterdir()]
+    return any(time.time() - _changed(path) < BUILDING for path in files)
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # renamed this moment: somebody is at work
+        return time.time()
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _is_stored(folder: Path) -> bool:
@@ -162,4 +238,4 @@ def _is_stored(folder: Path) -> bool:
 
 def folder_bytes(folder: Path) -> int:
     """Bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(_bytes(path) for path in folder.rglob("*") if path.is_file())

@@ -7,10 +7,12 @@ the copy of the data that is there, into the user's data folder, and required ev
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,15 @@ import pyarrow.parquet as pq
 from vlcl_bench import __version__
 from vlcl_bench.data.real.spec import Entry
 from vlcl_bench.errors import IntegrityError
-from vlcl_bench.fileio import canonical_json, sha256_text, write_atomic
+from vlcl_bench.fileio import canonical_json, machine_error, sha256_text, write_atomic
 from vlcl_bench.places import data_home
 
 FOLDER = Path(__file__).parent.parent / "manifests"
 COLUMNS = ("split", "sample", "sha256", "label")
 COMMITTED, FIRST_USE = "committed", "first-use"
 BETWEEN_CAPTIONS = "\x1f"
+COPIES = ("folder", "hub ")
+"""How the source of a manifest begins that was made from a copy of real data."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,10 @@ class Manifest:
     """Rows ``split, sample, sha256, label`` in the data set's own order, and the names of its classes.
 
     Captioned sets have a fifth column ``captions`` (tuples of texts), no classes and the label -1. ``origin``
-    tells where the rows come from (``source``, ``vlcl_bench``); it is not part of the fingerprint.
+    tells where the rows come from (``source``, ``revision``, ``vlcl_bench``); it is not part of the fingerprint.
+
+    Copies of real data name and order pictures differently, so a manifest made from one is sorted by content, and
+    its fingerprint leaves the names out: equal pictures with equal truth have equal fingerprints, wherever from.
     """
 
     dataset: str
@@ -63,35 +70,60 @@ class Manifest:
             return [()] * len(self.samples(split))
         return [tuple(texts) for texts in self.rows.loc[self.rows["split"] == split, "captions"]]
 
+    @property
+    def from_copy(self) -> bool:
+        """Whether the rows were made from a copy of real data."""
+        return self.origin.get("source", "").startswith(COPIES)
+
     def fingerprint(self) -> str:
         """SHA-256 over names and rows; the same whatever wrote the file."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         lines = [self.dataset, *self.class_names]
-        lines += ["\t".join(map(str, row)) for row in self.rows[list(COLUMNS)].itertuples(index=False)]
+        columns = [name for name in COLUMNS if not (self.from_copy and name == "sample")]
+        lines += ["\t".join(map(str, row)) for row in self.rows[columns].itertuples(index=False)]
         if "captions" in self.rows:
             lines += [BETWEEN_CAPTIONS.join(texts) for texts in self.rows["captions"]]
         return sha256_text("\n".join(lines))
 
     def hub_revision(self, repo: str) -> str | None:
-        """The hub's revision that this manifest was made from, where it was made from ``repo``."""
-        _, found, revision = self.origin.get("source", "").partition(f"{repo}@")
-        return revision if found else None
+        """The hub's revision that this manifest was made from, where it was made from ``repo`` and that is known."""
+        return self.origin.get("revision") if self.origin.get("source", "").startswith(f"hub {repo}@") else None
 
 
 def make_manifest(
-    dataset: str, class_names: tuple[str, ...], entries: Sequence[Entry], hashes: Sequence[str], source: str
+    dataset: str,
+    class_names: tuple[str, ...],
+    entries: Sequence[Entry],
+    hashes: Sequence[str],
+    source: str,
+    revision: str | None = None,
 ) -> Manifest:
-    """A new manifest of pictures and their content hashes."""
+    """A new manifest of pictures and their content hashes, sorted by content where ``source`` is a copy."""
     rows = pd.DataFrame(
         [(entry.split, entry.sample, digest, entry.label) for entry, digest in zip(entries, hashes, strict=True)],
         columns=list(COLUMNS),
     )
     if any(entry.captions for entry in entries):
         rows["captions"] = [entry.captions for entry in entries]
-    return Manifest(dataset, class_names, rows, {"source": source, "vlcl_bench": __version__}, FIRST_USE)
+    origin = {"source": source, "vlcl_bench": __version__}
+    if revision is not None:
+        origin["revision"] = revision
+    made = Manifest(dataset, class_names, rows, origin, FIRST_USE)
+    return replace(made, rows=sorted_by_content(rows)) if made.from_copy else made
 
 
-def write_manifest(manifest: Manifest, folder: Path = FOLDER) -> Path:
-    """Write ``<data set>.parquet``."""
+def sorted_by_content(rows: pd.DataFrame) -> pd.DataFrame:
+    """Training before test pictures, and within a split by content hash, then label, then name."""
+    later = rows["split"] == "test"
+    order = rows.assign(later=later).sort_values(["later", "sha256", "label", "sample"], kind="stable").index
+    return rows.loc[order].reset_index(drop=True)
+
+
+def write_manifest(manifest: Manifest, folder: Path = FOLDER, key: str | None = None) -> Path:
+    """Write ``<key>.parquet``, by default under the data set's name."""
     columns = [*COLUMNS, *(["captions"] if "captions" in manifest.rows else [])]
     rows = manifest.rows[columns]
     if "captions" in columns:
@@ -103,7 +135,7 @@ def write_manifest(manifest: Manifest, folder: Path = FOLDER) -> Path:
         metadata["origin"] = canonical_json(dict(manifest.origin))
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
-    return write_atomic(folder / f"{manifest.dataset}.parquet", buffer.getvalue())
+    return write_atomic(folder / f"{key or manifest.dataset}.parquet", buffer.getvalue())
 
 
 def read_manifest(dataset: str, folder: Path | None = None) -> Manifest:
@@ -127,7 +159,8 @@ def read_manifest(dataset: str, folder: Path | None = None) -> Manifest:
             if place == FOLDER
             else "Restore it from a copy; or delete it and make it anew with `vlcl data verify --write`.",
         ) from error
-    return Manifest(dataset, names, pd.DataFrame(found), origin, COMMITTED if place == FOLDER else FIRST_USE)
+    status = COMMITTED if place == FOLDER else FIRST_USE
+    return Manifest(metadata[b"dataset"].decode(), names, pd.DataFrame(found), origin, status)
 
 
 def first_use_folder() -> Path:
@@ -135,9 +168,43 @@ def first_use_folder() -> Path:
     return data_home() / "manifests"
 
 
-def find_manifest(dataset: str) -> Manifest | None:
+def has_manifest(key: str) -> bool:
+    """Whether there is a manifest, without reading it."""
+    return any((folder / f"{key}.parquet").exists() for folder in (FOLDER, first_use_folder()))
+
+
+def is_committed(key: str) -> bool:
+    """Whether the manifest is one of those that everybody has."""
+    return (FOLDER / f"{key}.parquet").exists()
+
+
+def find_manifest(key: str) -> Manifest | None:
     """The committed manifest, else the one of an earlier first use, else ``None``."""
     for folder in (FOLDER, first_use_folder()):
-        if (folder / f"{dataset}.parquet").exists():
-            return read_manifest(dataset, folder)
+        if (folder / f"{key}.parquet").exists():
+            return read_manifest(key, folder)
     return None
+
+
+def keep_first_use(manifest: Manifest, key: str) -> Path:
+    """Write the manifest of a first use, which is required ever after.
+
+    Another process may have been at it at the same time: its manifest stands, and :class:`IntegrityError` says so
+    where the content is not the same.
+    """
+    folder = first_use_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            other = find_manifest(key)
+            if other is None:
+                return write_manifest(manifest, folder, key)
+    except OSError as error:
+        raise machine_error(error, folder) from error
+    if other.fingerprint() != manifest.fingerprint():
+        raise IntegrityError(
+            f"{manifest.dataset}: another process has meanwhile described another copy, with other content",
+            f"Decide which copy is right; {folder / key}.parquet holds the other one's description.",
+        )
+    return folder / f"{key}.parquet"

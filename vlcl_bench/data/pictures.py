@@ -37,7 +37,12 @@ def pool() -> ThreadPoolExecutor:
 def workers() -> int:
     """How many decoding threads there are."""
     chosen = os.environ.get("VLCL_WORKERS", "")
-    return int(chosen) if chosen.isdigit() and int(chosen) > 0 else len(os.sched_getaffinity(0))
+    return int(chosen) if chosen.isdigit() and int(chosen) > 0 else processors()
+
+
+def processors() -> int:
+    """Processors that this process may use; not every system says it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

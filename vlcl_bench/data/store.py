@@ -12,8 +12,9 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -61,7 +62,17 @@ class Store:
 
     def has(self, dataset: DataSet, manifest: Manifest, side: int) -> bool:
         """Whether the data set was built (not whether it is whole: :meth:`open` checks that)."""
-        return (self.folder(dataset, manifest, side) / INDEX_NAME).exists()
+        path = self.folder(dataset, manifest, side) / INDEX_NAME
+        if not path.exists():
+            return False
+        if dataset.side == side:  # drawn at its size, and held to its hashes
+            return True
+        try:
+            index = read_json(path)
+        except IntegrityError:
+            return True  # there, but damaged: :meth:`open` says so
+        made = index.get("made_with") if isinstance(index, dict) else None
+        return made is None or made == made_with()  # another library may decode or resize otherwise
 
     def open(self, dataset: DataSet, manifest: Manifest, side: int, train: Sequence[Entry] = ()) -> StoredDataSet:
         """Map a built data set, after checking it; raises :class:`IntegrityError` where a byte is off.
@@ -90,7 +101,8 @@ class Store:
 
         ``collection`` is in the manifest's order (:func:`vlcl_bench.data.verify.aligned`).
         """
-        folder, index = self.folder(dataset, manifest, side), {}
+        folder = self.folder(dataset, manifest, side)
+        index: dict[str, Any] = {} if dataset.side == side else {"made_with": made_with()}
         splits = SPLITS if dataset.small else ("test",)
         total, before = sum(len(manifest.samples(split)) for split in splits), 0
         for split in splits:
@@ -101,6 +113,11 @@ class Store:
             index[split] = {"shape": [len(entries), *writer.shape], "sha256": writer.digest.hexdigest()}
             before += len(entries)
         write_atomic(folder / INDEX_NAME, pretty_json(index))
+
+
+def made_with() -> dict[str, str]:
+    """The versions of the libraries that decode and resize."""
+    return {name: version(name) for name in ("pillow", "torchvision")}
 
 
 def _mapped(path: Path, entry: dict[str, object], hint: str) -> np.ndarray:

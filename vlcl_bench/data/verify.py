@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from vlcl_bench.data.manifest import Manifest, make_manifest
 from vlcl_bench.data.originals import Original
 from vlcl_bench.data.pictures import in_parallel
-from vlcl_bench.data.sources import Collection, DataSet
+from vlcl_bench.data.sources import Collection, DataSet, RealDataSet, matched
 from vlcl_bench.errors import IntegrityError
 
 Report = Callable[[int, int], None]
@@ -17,15 +18,21 @@ HINT = "Restore the official archive; `vlcl data card {name}` says what the prot
 def first_manifest(dataset: DataSet, collection: Collection, report: Report) -> Manifest:
     """The manifest of a copy that nobody has described before: every picture is read, hashed and decoded once."""
     hashes, total = [], len(collection.entries)
-    found = in_parallel(_loaded, (entry.original for entry in collection.entries))
+    found = in_parallel(partial(_loaded, dataset), (entry.original for entry in collection.entries))
     for done, digest in enumerate(found, start=1):
         hashes.append(digest)
         report(done, total)
-    return make_manifest(dataset.name, dataset.class_names, collection.entries, hashes, collection.origin)
+    made = make_manifest(
+        dataset.name, dataset.class_names, collection.entries, hashes, collection.origin, collection.revision
+    )
+    dataset.check_manifest(made)
+    return made
 
 
-def _loaded(original: Original) -> str:
-    return original.load()[0]  # decoding too: a picture that was cut short must not get into a manifest
+def _loaded(dataset: DataSet, original: Original) -> str:
+    digest, pixels = original.load()  # decoding too: a picture that was cut short must not get into a manifest
+    dataset.check_picture(pixels, original.where)
+    return digest
 
 
 def aligned(dataset: DataSet, manifest: Manifest, collection: Collection) -> Collection:
@@ -35,6 +42,11 @@ def aligned(dataset: DataSet, manifest: Manifest, collection: Collection) -> Col
     captioned otherwise than the manifest says.
     """
     hint = HINT.format(name=dataset.name)
+    if collection.origin.startswith("folder") and manifest.origin.get("source", "").startswith("hub "):
+        # The hub's names are not the archive's: the pictures are found by their content.
+        extra = isinstance(dataset, RealDataSet) and dataset.spec.gallery is not None
+        found = matched(list(collection.entries), manifest, None, extra)
+        return Collection(found, collection.origin, collection.revision)
     by_sample = {(entry.split, entry.sample): entry for entry in collection.entries}
     wanted = list(zip(manifest.rows["split"], manifest.rows["sample"], strict=True))
     missing = [key for key in wanted if key not in by_sample]
@@ -57,7 +69,7 @@ def aligned(dataset: DataSet, manifest: Manifest, collection: Collection) -> Col
         )
     entries = [by_sample[key] for key in wanted]
     _check_truth(dataset, manifest, entries, hint)
-    return Collection(entries, collection.origin)
+    return Collection(entries, collection.origin, collection.revision)
 
 
 def _check_truth(dataset: DataSet, manifest: Manifest, entries: list, hint: str) -> None:

@@ -11,10 +11,8 @@ import numpy as np
 from vlcl_bench.data.manifest import (
     COMMITTED,
     Manifest,
-    find_manifest,
-    first_use_folder,
+    keep_first_use,
     read_manifest,
-    write_manifest,
 )
 from vlcl_bench.data.originals import Original
 from vlcl_bench.data.pictures import Pictures, UncheckedPictures, some
@@ -22,7 +20,7 @@ from vlcl_bench.data.sources import MINI_REFERENCE, Collection, DataSet, Places,
 from vlcl_bench.data.store import Store, StoredDataSet
 from vlcl_bench.data.verify import aligned, first_manifest
 from vlcl_bench.engine.reporter import Advance, Reporter
-from vlcl_bench.errors import UsageError
+from vlcl_bench.errors import UsageError, VlclError
 from vlcl_bench.fileio import sha256_text
 from vlcl_bench.methods.reference import KINDS, Reference
 from vlcl_bench.protocols import Protocol
@@ -34,14 +32,22 @@ def describe_data(protocol: Protocol, places: Places, reporter: Reporter) -> Non
 
     Counts, classes and labels are the protocol's before a manifest is written; content is required ever after.
     """
-    for dataset in protocol.missing_manifests():
-        if find_manifest(dataset.name) is not None:
-            continue
-        collection = dataset.collect(places)
+    missing = protocol.missing_manifests()
+    found: list[tuple[DataSet, Collection]] = []
+    errors: list[VlclError] = []
+    for dataset in missing:  # all of them before any is read: hashing takes long, and the last may not be there
+        try:
+            found.append((dataset, dataset.collect(places)))
+        except VlclError as error:
+            errors.append(error)
+    if errors:
+        others = "".join(f"\nAnd: {error.message}" for error in errors[1:])
+        raise type(errors[0])(errors[0].message + others, errors[0].hint)
+    for dataset, collection in found:
         total = len(collection.entries)
         with reporter.phase(f"reading {dataset.name} for the first time", total) as progress:
             manifest = first_manifest(dataset, collection, partial(_named, progress, dataset.name))
-        path = write_manifest(manifest, first_use_folder())
+        path = keep_first_use(manifest, dataset.key)
         reporter.say(f"{dataset.name}: {total} pictures described in {path}; this content is required from now on")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import resource
@@ -35,6 +36,15 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def settle_precision(device: torch.device) -> None:
+    """Full float32 in matrix products and convolutions: by default a GPU may round their inputs to ten bits (TF32)."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    if device.type == "cuda":
+        # What torch asks for before it calls cuBLAS deterministic; it is read when the library is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
 def provenance(device: torch.device) -> Provenance:
     """What this process runs on."""
     return Provenance(
@@ -43,6 +53,9 @@ def provenance(device: torch.device) -> Provenance:
         torch=torch.__version__,
         open_clip=version("open_clip_torch"),
         numpy=version("numpy"),
+        pillow=version("pillow"),
+        torchvision=version("torchvision"),
+        float32="tf32" if torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32 else "full",
         platform=f"{platform.system()} {platform.machine()}",
         processor=processor_name(),
         cpu_capability=torch.backends.cpu.get_cpu_capability(),

@@ -29,7 +29,7 @@ from vlcl_bench.engine.evaluate import evaluate
 from vlcl_bench.engine.journal import JOURNAL_NAME, Event, Journal
 from vlcl_bench.engine.player import Footprint, InlinePlayer, Player, backbone_sizes, guarded, seed_everything
 from vlcl_bench.engine.prepare import KeepStates, Request, prepare
-from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance
+from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance, settle_precision
 from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import machine_error, remove_leftovers, sha256_file
@@ -67,7 +67,8 @@ def run(request: Request, reporter: Reporter) -> Outcome:
             return Outcome(folder, record, True)
         stored = open_store(protocol, prepared.places, Store(request.store), reporter)
         torch.use_deterministic_algorithms(True, warn_only=True)
-        canary = check_canary(backbone, data_home() / "canaries", identity.backbone_sha256).status
+        settle_precision(device)
+        canary = check_canary(backbone.to(device), data_home() / "canaries", identity.backbone_sha256).status
         # Filling fresh memory finds bugs in kernels; it costs 5 % of a step and changes no result.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         # The constructor of a method may draw random weights; they follow from the run's seed.

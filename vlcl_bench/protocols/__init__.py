@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vlcl_bench.data.manifest import COMMITTED, Manifest, find_manifest
+from vlcl_bench.data.manifest import Manifest, find_manifest, has_manifest, is_committed
 from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.data.sources import DataSet, open_dataset
 from vlcl_bench.errors import IntegrityError, UsageError, nearest
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from vlcl_bench.captions.scoring import CaptionTable
 
 FOLDER = Path(__file__).parent
+CATALOGUE, MANIFESTS = FOLDER.parent / "data" / "real" / "catalogue", FOLDER.parent / "manifests"
 
 
 class _Frozen(BaseModel):
@@ -122,6 +124,10 @@ class Protocol(_Frozen):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError("tasks: a data set can be in a stream once only")
+        for spec in self.data:
+            _check_own(spec)
         groups, rates = set(self.class_groups), set(self.budget.learning_rates)
         unknown = sorted(rates - set(self.tasks) - {step.name for step in self.steps})
         if unknown:
@@ -185,28 +191,27 @@ class Protocol(_Frozen):
 
     def missing_manifests(self) -> list[DataSet]:
         """The data sets that nobody has described yet: their first use here will."""
-        return [dataset for dataset in self.datasets if find_manifest(dataset.name) is None]
+        return [dataset for dataset in self.datasets if not has_manifest(dataset.key)]
 
     @cached_property
     def manifests(self) -> tuple[Manifest, ...]:
         """The manifests of the data sets, in order; :class:`IntegrityError` where one is missing or does not fit."""
         found = []
         for dataset in self.datasets:
-            manifest = find_manifest(dataset.name)
+            manifest = find_manifest(dataset.key)
             if manifest is None:
                 raise IntegrityError(
                     f"there is no manifest for data set {dataset.name!r} yet",
                     f"Make it from your copy: vlcl data verify {dataset.name} --write --data-root DIR",
                 )
-            if dataset.class_names != manifest.class_names:
-                raise IntegrityError(f"the manifest of {dataset.name!r} names other classes than the data set")
+            dataset.check_manifest(manifest)
             found.append(manifest)
         return tuple(found)
 
     @property
     def frozen(self) -> bool:
         """Whether all manifests are the committed ones, so that everybody has the same fingerprint."""
-        return not self.missing_manifests() and all(m.status == COMMITTED for m in self.manifests)
+        return all(is_committed(dataset.key) for dataset in self.datasets)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -222,6 +227,8 @@ class Protocol(_Frozen):
             {"name": d.name, "classes": d.class_names, "templates": d.templates, "manifest": m.fingerprint()}
             for d, m in zip(self.datasets, self.manifests, strict=True)
         ]
+        if self.bank is not None:
+            facts["bank_captions"] = sha256_text("\n".join(self.bank_captions))
         return sha256_text(canonical_json(facts))
 
     @cached_property
@@ -290,9 +297,26 @@ class Protocol(_Frozen):
         for number, group in enumerate(self.bank.groups):
             texts = [text for name in group for captions in by_name[name].captions("train") for text in captions]
             fresh = [text for text in dict.fromkeys(texts) if text not in chosen]
-            order = np.random.default_rng([self.bank.seed, number]).permutation(len(fresh))
-            chosen |= dict.fromkeys(fresh[i] for i in order[: self.bank.size // len(self.bank.groups)])
+            # In the order of their hashes: as good as any generator's, and no library can change it.
+            fresh.sort(key=lambda text, number=number: sha256_text(f"{self.bank.seed} {number} {text}"))  # type: ignore[misc]
+            chosen |= dict.fromkeys(fresh[: self.bank.size // len(self.bank.groups)])
         return tuple(chosen)
+
+
+OWN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+def _check_own(spec: RealSpec) -> None:
+    """Raise :class:`ValueError` for a data set of a protocol's own that would pass for another or cannot be used."""
+    if not OWN_NAME.fullmatch(spec.name):
+        raise ValueError(f"data.{spec.name}: a name has small letters, digits, dots, hyphens and underscores only")
+    if spec.name in {path.stem for folder in (CATALOGUE, MANIFESTS) for path in folder.iterdir()}:
+        raise ValueError(f"data.{spec.name}: there is a data set of this name already; choose another")
+    if not spec.captioned and not (spec.class_names and spec.templates):
+        raise ValueError(f"data.{spec.name}: class_names and templates are needed where there are no captions")
+    without = [template for template in spec.templates if "{c}" not in template]
+    if without:
+        raise ValueError(f"data.{spec.name}: the template {without[0]!r} has no place {{c}} for the class name")
 
 
 LATER_FIELDS = ("picture_size", "class_groups", "aliases", "bank")
@@ -307,6 +331,8 @@ def protocol_names() -> tuple[str, ...]:
 def load_protocol(name: str) -> Protocol:
     """A protocol by name, or by the path of a TOML file; raises :class:`UsageError` with the nearest name."""
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.exists() and name.endswith(".toml"):
+        raise UsageError(f"there is no file {name}", "Give a protocol's name, or the path of its TOML file.")
     if not path.exists():
         raise UsageError(f"unknown protocol {name!r}", nearest(name, protocol_names()))
     try:

@@ -66,7 +66,7 @@ def command(request: Request) -> list[str]:
     line += ["--protocol", request.protocol, "--method", request.method, "--seed", str(request.seed)]
     line += ["--device", request.device, "--runs", str(request.runs), "--keep-states", request.keep_states]
     for key, value in request.settings.items():
-        line += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+        line += ["--set", f"{key}={json.dumps(value)}"]
     for option, chosen in (
         ("--backbone", request.backbone), ("--store", request.store),
         ("--data-root", request.data_root), ("--hub-root", request.hub_root),
@@ -81,8 +81,8 @@ def run_all(jobs: Sequence[Job], at_once: int, threads: int, look: Callable[[], 
     Ctrl-C, SIGTERM or an exception of ``look`` asks the processes to end and waits for them; the same sweep goes on
     later.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
     waiting = [job for job in jobs if job.state == "waiting"]
     running: list[Job] = []
     try:
@@ -100,6 +100,8 @@ def run_all(jobs: Sequence[Job], at_once: int, threads: int, look: Callable[[], 
                 time.sleep(PAUSE)
     finally:
         stop(running)
+        if main:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _start(job: Job, threads: int) -> None:
@@ -120,9 +122,10 @@ def _end(job: Job) -> None:
     if job.process.returncode == 0:
         try:
             job.state, job.record = "done", read_record(job.planned.folder)
-        except VlclError:
-            # The hash that was planned is not the one that was run.
-            job.state, job.error = "failed", "a file of the method or the protocol has changed since the sweep began"
+        except VlclError as error:
+            # Usually the hash that was planned is not the one that was run: a file was edited meanwhile.
+            job.state = "failed"
+            job.error = f"{error.message} (has the method's or the protocol's file changed since the sweep began?)"
         return
     job.state = "failed"
     lines = log_path(job.planned).read_text(errors="replace").strip().splitlines()

@@ -6,10 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from vlcl_bench.data.originals import FilePicture
 from vlcl_bench.data.real.layouts_common import explain, restore
 from vlcl_bench.data.real.spec import Entry, RealSpec
 from vlcl_bench.errors import IntegrityError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 SEED = 42
 CAPTIONS = 5
@@ -42,6 +48,45 @@ def assemble(spec: RealSpec, entries: Sequence[Entry]) -> list[Entry]:
             _every_class(spec, split, found)
         _per_class(spec, split, found)
     return _of(found, "train") + _of(found, "test")
+
+
+def check_rows(spec: RealSpec, rows: pd.DataFrame) -> None:
+    """Refuse a manifest's rows that are not this data set's: :class:`IntegrityError` as for a copy's pictures."""
+    nowhere = FilePicture("")
+    entries = [
+        Entry(sample, split, int(label), nowhere)
+        for split, sample, label in zip(rows["split"], rows["sample"], rows["label"], strict=True)
+    ]
+    _no_duplicates(spec, entries)
+    if spec.captioned:
+        return  # of a gallery only the drawn pictures are in a manifest
+    _labels_in_range(spec, entries)
+    for split in ("train", "test"):
+        _count(spec, split, entries)
+        if spec.split == "official":
+            _every_class(spec, split, entries)
+        _per_class(spec, split, entries)
+
+
+def check_size(spec: RealSpec, pixels: np.ndarray, where: str) -> None:
+    """Refuse a picture ``(h, w, ...)`` that is smaller or larger than any of the data set's: a copy of thumbnails.
+
+    ``where`` names the picture. Raises :class:`IntegrityError`; does nothing where the specification has no bounds.
+    """
+    height, width = pixels.shape[:2]
+    if (spec.min_side or 0) <= min(height, width) and max(height, width) <= (spec.max_side or height + width):
+        return
+    if spec.min_side == spec.max_side:
+        wanted = f"{spec.min_side} x {spec.min_side}, as all of {spec.title} are"
+    else:
+        least = [] if spec.min_side is None else [f"at least {spec.min_side} on the shorter side"]
+        most = [] if spec.max_side is None else [f"at most {spec.max_side} on the longer side"]
+        wanted = " and ".join(least + most)
+    raise IntegrityError(
+        f"{spec.name}: {where} has {width} x {height} pixels (width x height), expected {wanted}: this copy was "
+        "resized, or holds other pictures",
+        restore(spec),
+    )
 
 
 def _of(entries: Sequence[Entry], split: str) -> list[Entry]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from vlcl_bench.data.originals import BytesPicture
+from vlcl_bench.data.pictures import in_parallel
 from vlcl_bench.data.real.hub_labels import label_map, labels_by_name
 from vlcl_bench.data.real.hub_open import Opened, open_hub
 from vlcl_bench.data.real.spec import Entry, HubSpec, RealSpec
@@ -90,8 +91,9 @@ def match_to_manifest(
     or have another label, :class:`IntegrityError` with the counts and the first.
     """
     found: dict[str, dict[int, deque[Entry]]] = defaultdict(lambda: defaultdict(deque))
-    for done, entry in enumerate(entries, 1):
-        found[entry.original.digest()][entry.label].append(entry)
+    digests = in_parallel(lambda entry: entry.original.digest(), entries)
+    for done, (entry, digest) in enumerate(zip(entries, digests, strict=True), 1):
+        found[digest][entry.label].append(entry)
         if progress is not None:
             progress(done, len(entries))
     matched: list[Entry] = []

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from vlcl_bench.data.originals import FilePicture
 from vlcl_bench.data.real.layouts_common import (
+    Listed,
     Split,
     folders_in,
     lines_of,
+    listed_files,
     pictures_in,
     restore,
     same_names,
@@ -21,14 +23,44 @@ def class_folders(root: Path, spec: RealSpec) -> list[Entry]:
     """``<class>/*``: EuroSAT, Caltech101, and sets by WordNet id.
 
     Classes are in the specification's order, files sorted as text. Options: ``ignore`` is a folder that is no class,
-    ``inside`` one between the class and its pictures. All pictures are for training where the split is official,
-    else they are a pool.
+    ``inside`` one between the class and its pictures, ``split_list`` a file in ``root`` that divides the pictures.
+    Without such a list all pictures are for training where the split is official, else they are a pool.
     """
     ignored = {spec.options.get("ignore")}
     same_names([name for name in folders_in(root, spec) if name not in ignored], spec, root, ordered=False)
+    if "split_list" in spec.options:
+        return _by_list(root, root / spec.options["split_list"], spec)
     split: Split = "train" if spec.split == "official" else "pool"
     inside = f"{spec.options['inside']}/" if "inside" in spec.options else ""
     return _by_class(root, [f"{name}/{inside}" for name in spec.names_in_source], split, spec)
+
+
+def _by_list(root: Path, path: Path, spec: RealSpec) -> list[Entry]:
+    """The pictures of one list: a line ``train``, then ``<class>/<file>`` a line, and the same with ``test``.
+
+    This is how RAPF's list of ImageNet-R is written. The order is that of the list.
+    """
+    if not path.is_file():
+        raise IntegrityError(
+            f"{spec.name}: {path} is missing, the list that says which pictures are for training and for testing",
+            f"`vlcl data card {spec.name}` says where it is to be had; put it into {root}.",
+        )
+    number = {name: label for label, name in enumerate(spec.names_in_source)}
+    split: Split | None = None
+    listed: list[Listed] = []
+    for line in lines_of(path, spec):
+        name, slash, file = line.partition("/")
+        if line in ("train", "test"):
+            split = "train" if line == "train" else "test"
+        elif split is None or name not in number or not slash or "/" in file or not file:
+            raise IntegrityError(
+                f"{spec.name}: {path} has the line {line!r}, expected 'train' or 'test', and below it "
+                f"<class>/<file>, such as {spec.names_in_source[0]}/art_0.jpg",
+                f"Get the list anew; `vlcl data card {spec.name}` says where.",
+            )
+        else:
+            listed.append((line, split, number[name]))
+    return listed_files(root, listed, spec)
 
 
 def split_folders(root: Path, spec: RealSpec) -> list[Entry]:

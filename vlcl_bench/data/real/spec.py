@@ -73,8 +73,10 @@ class RealSpec(_Frozen):
     regular expression of the sample ids, given where a split rests on them. ``train``, ``test`` and (before such a
     rule) ``pool`` are expected counts and ``train_per_class`` etc. those of each class; ``None`` where nobody stated
     them; ``test`` is 0 where there are training pictures only. ``traps`` explain wrong counts.
-    ``small`` sets are kept decoded as a whole. Captioned sets have no classes: ``gallery`` test pictures (all, if
-    ``None``) are sampled once with seed 42. ``texts`` marks a set of captions
+    ``min_side`` and ``max_side`` bound a picture's shorter and longer side in pixels, where the data set's paper or
+    page is sure of them; where both are equal, all pictures are squares of that size. ``small`` sets are kept decoded
+    as a whole. Captioned sets have no classes: ``gallery`` test pictures (all, if ``None``) are sampled once with
+    seed 42. ``texts`` marks a set of captions
     without pictures, of which ``train`` counts the texts. ``options`` are the reader's.
     """
 
@@ -94,6 +96,8 @@ class RealSpec(_Frozen):
     test_per_class: tuple[int, ...] | None = None
     pool_per_class: tuple[int, ...] | None = None
     traps: tuple[Trap, ...] = ()
+    min_side: int | None = Field(default=None, gt=0)
+    max_side: int | None = Field(default=None, gt=0)
     small: bool = False
     captioned: bool = False
     gallery: int | None = None
