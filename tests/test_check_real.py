@@ -19,6 +19,7 @@ from vlcl_bench.data.originals import ArrayPicture, FilePicture
 from vlcl_bench.data.real.catalogue import spec_of
 from vlcl_bench.data.sources import Places, RealDataSet
 from vlcl_bench.errors import IntegrityError
+from vlcl_bench.protocols import load_protocol
 from vlcl_bench.records import read_predictions, read_record
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not PACKS.is_dir(), reason=MISSING)]
@@ -116,9 +117,11 @@ def test_all_packs_run_from_folders_to_a_record(real: Place) -> None:
     assert record.scores["samples"] == counts()[1]
     matrix = np.array(record.scores["matrix"], float)
     assert (matrix == matrix[0]).all()  # nothing is learned
+    manifests = load_protocol(str(real.protocols.stream)).manifests
     for place, name in enumerate(STANDS_FOR):
         if not POOLED[place]:
-            labels = [label for label, _ in pack(name, MOST).pictures["test"]]
+            labels = manifests[place].labels("test").tolist()  # in the order of the predictions
+            assert sorted(labels) == sorted(label for label, _ in pack(name, MOST).pictures["test"])
             assert matrix[0, place] == pytest.approx(accuracy(folder, 0, f"pack-{name}", labels), abs=1e-6)
     assert matrix[0, list(STANDS_FOR).index("mnist")] > 25  # the mini CLIP knows digits; chance is 10
 
@@ -235,7 +238,7 @@ def shift(data: Path) -> str:
     path = data / "flowers-102/imagelabels.mat"
     labels = loadmat(path)["labels"]
     savemat(path, {"labels": (labels % labels.max()) + 1})
-    return "image_00001.jpg"
+    return "jpg is labelled"
 
 
 def replace(data: Path) -> str:

@@ -26,6 +26,24 @@ def test_mtil_has_1201_classes_and_8648_prompts() -> None:
     assert sum(len(spec.class_names) * len(spec.templates) for spec in specs) == 8648
 
 
+def test_mtils_names_merge_into_1176() -> None:
+    assert len({name for data in MTIL for name in spec_of(data).class_names}) == 1176
+    documented = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+    assert "1,176 remain" in documented
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("flowers102", "shifted by one"), ("stanford_cars", "shifted by one"), ("dtd", "exchanged"),
+        ("imagenet", "not hashed"), ("coco-food", "cut short"), ("coco-food-lexicon", "cut short"),
+        ("imagenet_r-rapf", "imgr_train_test_split.txt"),
+    ],
+)  # fmt: skip
+def test_a_card_tells_what_is_not_noticed(name: str, said: str) -> None:
+    assert any(said in note for note in spec_of(name).notes)
+
+
 def test_mtil_has_the_published_numbers_of_pictures() -> None:
     specs = [spec_of(name) for name in MTIL]
     assert [spec.test for spec in specs] == [3333, 1736, 10000, 1880, 5400, 6149, 25250, 10000, 3669, 8041, 21751]

@@ -114,8 +114,8 @@ def evaluation_rate(protocol_name: str, store: Path) -> Rate:
     return rate_of(load_backbone(protocol.backbone), protocol, stored, device, REPEATS)
 
 
-def large_evaluation_rate(folder: Path, pictures: int = 128, device: str = "cpu") -> Rate:
-    """The same for a ViT-B/16 with random weights at 224 pixels, on JPEGs made here, read as real data are.
+def large_evaluation_rate(folder: Path, pictures: int = 128, side: int = 224, device: str = "cpu") -> Rate:
+    """The same for a ViT-B/16 with random weights at ``side`` pixels, on JPEGs made here, read as real data are.
 
     ``folder`` takes the pictures, their manifest and the store. The speed of weights does not depend on their values.
     """
@@ -129,7 +129,7 @@ def large_evaluation_rate(folder: Path, pictures: int = 128, device: str = "cpu"
     from vlcl_bench.protocols import load_protocol
 
     path = folder / "made.toml"
-    write_atomic(path, MADE.format(test=pictures))
+    write_atomic(path, MADE.format(test=pictures, side=side))
     _make_jpegs(folder / "made", pictures)
     before = os.environ.get("VLCL_DATA_HOME")
     os.environ["VLCL_DATA_HOME"] = str(folder / "home")
@@ -206,7 +206,7 @@ source = "real"
 scale = "full"
 ranked = false
 backbone = "vlcl-mini/v1"
-picture_size = 224
+picture_size = {side}
 tasks = ["made"]
 evaluation_batch = 64
 

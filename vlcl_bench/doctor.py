@@ -148,7 +148,8 @@ def tf32_on() -> list[str]:
     """What a CUDA device would compute in TF32, in words, by torch's settings (its default: convolutions)."""
     import torch
 
-    settings = {"convolutions": torch.backends.cudnn.conv, "matrix products": torch.backends.cuda.matmul}
+    backends: Any = torch.backends  # its stubs do not know all of it
+    settings = {"convolutions": backends.cudnn.conv, "matrix products": backends.cuda.matmul}
     return [what for what, setting in settings.items() if setting.fp32_precision == "tf32"]
 
 

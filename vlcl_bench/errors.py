@@ -48,10 +48,15 @@ class MachineError(VlclError):
     exit_code = 5
 
 
+SHOWN = 40
+"""Names in a list of known ones: enough for ours, not all of open_clip's."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """``Did you mean …?`` for the closest known name, or the list of known names when none is close."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"Did you mean {close[0]!r}?"
-    return "Known: " + (", ".join(names) if names else "none") + "."
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return "Known: " + (", ".join(names[:SHOWN]) if names else "none") + more + "."

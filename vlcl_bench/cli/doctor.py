@@ -23,7 +23,7 @@ def doctor(
     ] = "vlcl-mini/v1",
     data_root: Annotated[
         Path | None,
-        typer.Option(help="Folder of the real data sets, to see which are there [default: $VLCL_DATA_ROOT]."),
+        typer.Option(help="Folder of the real data sets, to see which are there (default: $VLCL_DATA_ROOT)."),
     ] = None,
     hub_root: HubRoot = None,
     store: StoreFolder = None,

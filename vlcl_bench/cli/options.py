@@ -12,16 +12,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on s
 DataRoot = Annotated[
     Path | None,
     typer.Option(
-        help="Folder with real data sets as their official archives unpack [default: $VLCL_DATA_ROOT, else the hub]."
+        help="Folder with real data sets as their official archives unpack (default: $VLCL_DATA_ROOT, else the hub)."
     ),
 ]
 HubRoot = Annotated[
     Path | None,
-    typer.Option(help="Folder with local copies of hub repositories, OWNER/NAME [default: $VLCL_HUB_ROOT]."),
+    typer.Option(help="Folder with local copies of hub repositories, OWNER/NAME (default: $VLCL_HUB_ROOT)."),
 ]
 StoreFolder = Annotated[
     Path | None,
-    typer.Option(help="Folder of decoded pictures [default: $VLCL_STORE or the user's cache]."),
+    typer.Option(help="Folder of decoded pictures (default: $VLCL_STORE or the user's cache)."),
 ]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error happened.")]
 

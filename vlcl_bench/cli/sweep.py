@@ -26,7 +26,7 @@ def sweep(
     file: Annotated[Path, typer.Argument(help="TOML file with [[runs]] blocks: protocols, methods, seeds, settings.")],
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once, each in a process of its own.")] = 1,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of each run [default: processors / jobs].")
+        int | None, typer.Option(min=1, help="Threads of each run (default: processors / jobs).")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     runs: Annotated[Path, typer.Option(help="Folder of the runs: the sweep's only state.")] = Path("runs"),

@@ -177,7 +177,9 @@ def collect_garbage(store: Store, everything: bool, dry_run: bool) -> dict[str, 
         for path in sorted(folder.glob("*.parquet")):
             manifest = read_manifest(path.stem, folder)
             needed.add(f"{manifest.dataset}-{manifest.fingerprint()[:16]}")
-    lines, left, total = [], [], 0
+    lines: list[dict[str, Any]] = []
+    left: list[dict[str, Any]] = []
+    total = 0
     for folder in sorted(path for path in store.root.glob("*") if _is_stored(path)):
         size, known = folder_bytes(folder), any(_belongs(folder, name) for name in needed)
         total += size

@@ -143,7 +143,8 @@ def _real_reference(
 ) -> tuple[Pictures, tuple[str, ...], dict[str, str]]:
     """ImageNet's training pictures and Conceptual Captions' validation captions, as far as they are declared.
 
-    Of 1.28 million pictures the list is fingerprinted, not every file's content: each is checked as it is decoded.
+    Of 1.28 million pictures the list is fingerprinted (of a hub copy, its commit too) and not every file's content: one
+    that cannot be decoded is refused when it is drawn, one that was replaced is not noticed.
     """
     from vlcl_bench.data.real.captions import read_texts
     from vlcl_bench.data.real.catalogue import spec_of
@@ -157,7 +158,7 @@ def _real_reference(
         collection = open_dataset("real", "imagenet").collect(places)
         originals = [entry.original for entry in collection.entries]
         listed = sha256_text("\n".join(entry.sample for entry in collection.entries))
-        named["pictures"] = f"imagenet {len(originals)} {listed[:16]}"
+        named["pictures"] = " ".join(filter(None, ("imagenet", str(len(originals)), listed[:16], collection.revision)))
     if "texts" in kinds:
         spec = spec_of("conceptual_captions")
         found = (
