@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import shutil
@@ -22,7 +23,7 @@ from vlcl_bench.errors import UsageError
 from vlcl_bench.records import read_record
 from vlcl_bench.sweep import runner
 from vlcl_bench.sweep.plan import Planned, plan, read_sweep
-from vlcl_bench.sweep.runner import Job, log_path, run_all
+from vlcl_bench.sweep.runner import Job, first_state, log_path, run_all
 
 RECORD = min(Path(__file__).parents[1].glob("submissions/zero_shot/runs/*/run.json"))
 BROKEN = """
@@ -421,3 +422,56 @@ def test_an_interrupted_sweep_goes_on_and_ends_as_an_unbroken_run(
     assert (folder / "predictions.parquet").read_bytes() == (unbroken / "predictions.parquet").read_bytes()
     assert read_record(folder).cost.resumed == 1
     assert not list(folder.glob("stage-*"))  # no state is kept of a sweep's runs unless asked for
+
+
+# Runs that another process is doing
+
+
+def concluded(planned: Planned) -> None:
+    """What a finished run leaves, as far as a sweep looks."""
+    planned.folder.mkdir(exist_ok=True)
+    shutil.copy(RECORD, planned.folder)
+    (planned.folder / "journal.jsonl").write_text('{"check":"0","event":"finished"}\n')
+
+
+def test_a_run_that_another_process_is_doing_is_waited_for_and_not_done_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs(monkeypatch, "(folder.parent / (folder.name + '.started')).touch()\n" + FINISH)
+    jobs = small_jobs(tmp_path, 2)
+    held = jobs[0].planned
+    held.folder.mkdir()
+    handle = (held.folder / ".lock").open("w")
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    looks = []
+
+    def look() -> None:
+        looks.append(jobs[0].state)
+        if jobs[1].state == "done" and not handle.closed and len(looks) > 2:
+            concluded(held)
+            handle.close()
+
+    run_all(jobs, 1, 1, look)
+    assert looks[0] == "waiting"
+    assert [job.state for job in jobs] == ["done", "done"]
+    assert (tmp_path / "hash1.started").exists()
+    assert not (tmp_path / "hash0.started").exists()
+
+
+def test_a_run_whose_holder_was_killed_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(monkeypatch, "folder.mkdir(exist_ok=True); shutil.copy(record, folder)\n")
+    jobs = small_jobs(tmp_path, 1)
+    jobs[0].planned.folder.mkdir()
+    handle = (jobs[0].planned.folder / ".lock").open("w")
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    run_all(jobs, 1, 1, handle.close)
+    assert jobs[0].state == "done"
+    assert jobs[0].process is not None
+
+
+def test_a_record_without_the_journals_last_word_is_not_finished(tmp_path: Path) -> None:
+    (job,) = small_jobs(tmp_path, 1)
+    concluded(job.planned)
+    assert first_state(job.planned).state == "done"
+    (job.planned.folder / "journal.jsonl").write_text('{"check":"0","event":"evaluated","stage":1}\n')
+    assert first_state(job.planned).state == "waiting"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -26,6 +27,8 @@ PAUSE = 0.5
 PATIENCE = 30
 """Seconds that a process is given to end after it was asked to."""
 LOGS = "sweep-logs"
+LOCK_NAME = ".lock"
+"""As in :mod:`vlcl_bench.engine.run`, which this module does not import: it would bring torch along."""
 
 
 @dataclass
@@ -55,9 +58,28 @@ def first_state(planned: Planned) -> Job:
     """A run that is committed or finished is not done again."""
     if planned.committed is not None:
         return Job(planned, "committed", record=read_record(planned.committed.parent))
-    if (planned.folder / RECORD_NAME).exists():
+    if is_finished(planned):
         return Job(planned, "done", record=read_record(planned.folder))
     return Job(planned, "waiting")
+
+
+def is_finished(planned: Planned) -> bool:
+    """Whether the journal says so: a record alone may be of a run that was killed while it concluded."""
+    path = planned.folder / JOURNAL_NAME
+    return path.exists() and b'"event":"finished"' in path.read_bytes() and (planned.folder / RECORD_NAME).exists()
+
+
+def is_held(planned: Planned) -> bool:
+    """Whether another process is at work in the run's folder: one that a killed sweep left, or another sweep's."""
+    path = planned.folder / LOCK_NAME
+    if not path.exists():
+        return False
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def command(request: Request) -> list[str]:
@@ -78,37 +100,45 @@ def command(request: Request) -> list[str]:
 def run_all(jobs: Sequence[Job], at_once: int, threads: int, look: Callable[[], Any]) -> None:
     """Do the waiting jobs, ``at_once`` at a time with ``threads`` threads each; ``look`` is called again and again.
 
-    Ctrl-C, SIGTERM or an exception of ``look`` asks the processes to end and waits for them; the same sweep goes on
-    later.
+    Ctrl-C, SIGTERM, SIGHUP or an exception of ``look`` asks the processes to end and waits for them; the same sweep
+    goes on later. A run that another process is doing is waited for and not done twice.
     """
     main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
+    signals = (signal.SIGTERM, signal.SIGHUP) if main else ()
+    before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
     waiting = [job for job in jobs if job.state == "waiting"]
     running: list[Job] = []
     try:
         while waiting or running:
-            while waiting and len(running) < at_once:
-                job = waiting.pop(0)
-                _start(job, threads)
+            for job in list(waiting):
+                if len(running) >= at_once:
+                    break
+                if is_held(job.planned):
+                    continue
+                waiting.remove(job)
+                if is_finished(job.planned):  # the other process has done it
+                    job.state, job.record = "done", read_record(job.planned.folder)
+                    continue
                 running.append(job)
+                _start(job, threads)
             for job in list(running):
                 if job.process is not None and job.process.poll() is not None:
                     _end(job)
                     running.remove(job)
             look()
-            if running:
+            if running or waiting:
                 time.sleep(PAUSE)
     finally:
         stop(running)
-        if main:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _start(job: Job, threads: int) -> None:
     log = log_path(job.planned)
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    with log.open("wb") as errors:
+    with log.open("ab") as errors:
         job.process = subprocess.Popen(
             command(job.planned.request), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
             env=environment, start_new_session=True,
@@ -129,7 +159,7 @@ def _end(job: Job) -> None:
         return
     job.state = "failed"
     lines = log_path(job.planned).read_text(errors="replace").strip().splitlines()
-    told = [line for line in lines if line.startswith("error: ")] or lines[-1:]
+    told = [line for line in lines if line.startswith("error: ")][-1:] or lines[-1:]
     job.error = told[-1].removeprefix("error: ") if told else f"ended with code {job.process.returncode}"
 
 
