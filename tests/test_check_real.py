@@ -109,7 +109,7 @@ def counts() -> tuple[list[int], list[int]]:
     return train, test
 
 
-def test_all_packs_run_from_folders_to_a_record(real: Place) -> None:
+def test_all_packs_run_from_folders_to_a_record(real: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = real.run("zero-shot", real.protocols.stream, "zero_shot")
     record = read_record(folder)
     assert record.scores["tasks"] == [f"pack-{name}" for name in STANDS_FOR]
@@ -117,6 +117,7 @@ def test_all_packs_run_from_folders_to_a_record(real: Place) -> None:
     assert record.scores["samples"] == counts()[1]
     matrix = np.array(record.scores["matrix"], float)
     assert (matrix == matrix[0]).all()  # nothing is learned
+    monkeypatch.setenv("VLCL_DATA_HOME", str(real.home))
     manifests = load_protocol(str(real.protocols.stream)).manifests
     for place, name in enumerate(STANDS_FOR):
         if not POOLED[place]:
@@ -294,7 +295,5 @@ def test_a_training_picture_that_was_replaced_later_is_refused_when_it_is_used(c
 
 
 def dataset(place: Place, name: str) -> RealDataSet:
-    from vlcl_bench.protocols import load_protocol
-
     found = {dataset.name: dataset for dataset in load_protocol(str(place.protocols.stream)).datasets}
     return found[f"pack-{name}"]  # type: ignore[return-value]
