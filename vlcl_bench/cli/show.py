@@ -30,6 +30,8 @@ HEADLINE_WORDS = {
 }
 COLUMNS = 11
 """Tasks next to each other in a heat map: as many as MTIL has, on eighty characters."""
+PREFIXES = re.compile("^(dev-|coco-|mini-scenes-|mini-)")
+"""What tells apart data sets of different streams, but not those of one."""
 EXTRAS = ("agnostic", "agnostic_plain", "incremental", "retrieval", "bleu4")
 TWINS = {"agnostic": "task-agnostic", "agnostic_plain": "…one template"}
 
@@ -151,7 +153,7 @@ def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
 
 def recall_table(scores: Mapping[str, Any]) -> Table:
     """Recall after the last task by gallery, in percent, that of the untouched model in brackets."""
-    table = Table("after the last task", *scores["tasks"])
+    table = Table("after the last task", *[PREFIXES.sub("", task) for task in scores["tasks"]], box=None)
     for name, found in scores["retrieval"].items():
         if name != "rsum":
             pairs = zip(found["matrix"][-1], found["zero_shot"], strict=True)
@@ -213,12 +215,12 @@ def short(task: str) -> str:
     numbered = re.fullmatch(r"(?:mini-)?(..).*(-\d\d)", task)
     if numbered:
         return " " + numbered[1] + numbered[2]
-    return " " + re.sub("^(dev-|task |coco-|mini-scenes-|mini-)", "", task)[:5]
+    return " " + PREFIXES.sub("", task.removeprefix("task "))[:5]
 
 
 def row_name(task: str) -> str:
     """A task's name in seven letters."""
-    return short(task).strip() if re.search(r"-\d\d$", task) else task.removeprefix("coco-")[:7]
+    return short(task).strip() if re.search(r"-\d\d$", task) else PREFIXES.sub("", task)[:7]
 
 
 def _cell(value: float, learned: bool) -> Text:
