@@ -31,7 +31,7 @@ DERIVED = {
 
 
 def brute_force(R, zero_shot):
-    """The definitions of decision 7 and facts/seeds.md B.4, as loops over a 1-based table with row 0."""
+    """The definitions of docs/design.md, as loops over a 1-based table with row 0."""
     T = len(R)
     A = [[None, *zero_shot]] + [[None, *row] for row in R]
     total = {
