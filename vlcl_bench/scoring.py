@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from vlcl_bench.answers import HINT, Flags, IntArray, check_columns, check_once, codes, first_key, integers, scored
 from vlcl_bench.errors import IntegrityError
-from vlcl_bench.metrics import FloatArray, continual_metrics
+from vlcl_bench.metrics import FloatArray
 
 TOP = 5
 TOP_COLUMNS = tuple(f"top{k}" for k in range(1, TOP + 1))
@@ -28,10 +29,7 @@ PREDICTION_COLUMNS = ("stage", "task", "sample", *TOP_COLUMNS, *LOGIT_COLUMNS, *
 SEEN_COLUMN = "seen_top1"
 """In class-incremental streams: the best of the names seen so far of the picture's data set; -1 before its task."""
 NOT_RECORDED = -1
-HINT = "The predictions do not belong to this manifest, or were damaged; restore the record or run it again."
-
-IntArray = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+KEYS = ("stage", "task", "sample")
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +148,9 @@ def rescore(frame: pd.DataFrame, table: LabelTable) -> dict[str, Any]:
     return {
         "tasks": list(table.tasks),
         "samples": [int(n) for n in table.sizes],
-        **_scored(_matrix(_right(answers, table, 1), table)),
+        **scored(*_matrix(_right(answers, table, 1), table)),
         "top5": {"matrix": top5.tolist(), "zero_shot": top5_zero.tolist()},
-        **{which: None if right is None else _scored(_matrix(right, table)) for which, right in agnostic.items()},
+        **{which: None if right is None else scored(*_matrix(right, table)) for which, right in agnostic.items()},
         **({"incremental": _incremental(answers, table)} if table.increments else {}),
     }
 
@@ -179,13 +177,6 @@ def _incremental(answers: _Answers, table: LabelTable) -> dict[str, Any]:
 
 
 _Right = tuple[_Answers, Flags]
-
-
-def _scored(matrices: tuple[FloatArray, FloatArray]) -> dict[str, Any]:
-    R, zero_shot = matrices
-    # Percent by construction: a very poor method may stay below 1 % everywhere.
-    metrics = continual_metrics(R, zero_shot, tiny=True).to_dict()
-    return {"matrix": R.tolist(), "zero_shot": zero_shot.tolist(), "metrics": metrics}
 
 
 def _all_stages(frame: pd.DataFrame, table: LabelTable) -> _Answers:
@@ -215,60 +206,16 @@ def _matrix(right: _Right, table: LabelTable) -> tuple[FloatArray, FloatArray]:
 
 
 def _checked(frame: pd.DataFrame, table: LabelTable, stages: Iterable[int]) -> _Answers:
-    missing = [name for name in table.columns if name not in frame.columns]
-    unknown = [str(name) for name in frame.columns if name not in table.columns]
-    if missing or unknown:
-        raise IntegrityError(
-            f"predictions have the wrong columns: missing {missing}, unknown {unknown}",
-            f"Predictions hold answers only: {', '.join(table.columns)}.",
-        )
-    stage, sample = _integers(frame, "stage"), _integers(frame, "sample")
-    names = frame["task"].astype("category")
-    codes = np.array([*(table.tasks.index(n) if n in table.tasks else -1 for n in names.cat.categories), -1])
-    task: IntArray = codes[names.cat.codes.to_numpy().astype(np.int64)].astype(np.int64)
-    position = _check_keys(frame, table, sorted(set(stages)), stage, task, sample)
-    top = np.stack([_integers(frame, name) for name in TOP_COLUMNS], axis=1)
+    check_columns(frame, table.columns, f"Predictions hold answers only: {', '.join(table.columns)}.")
+    stage, task, sample = integers(frame, "stage"), codes(frame, "task", table.tasks), integers(frame, "sample")
+    asked = sorted(set(stages))
+    row = check_once(frame, KEYS, asked, stage, task, sample, table.sizes, lambda i: f"task {table.tasks[i]!r}")
+    position: IntArray = row % int(table.sizes.sum())
+    top = np.stack([integers(frame, name) for name in TOP_COLUMNS], axis=1)
     _check_answers(frame, table, task, top)
     agnostic = {which: _check_agnostic(frame, table, column) for which, column in AGNOSTIC_COLUMNS.items()}
     seen = _check_seen(frame, table, stage, task) if table.increments else None
     return _Answers(stage, task, position, top, agnostic, seen)
-
-
-def _check_keys(
-    frame: pd.DataFrame,
-    table: LabelTable,
-    stages: list[int],
-    stage: IntArray,
-    task: IntArray,
-    sample: IntArray,
-) -> IntArray:
-    """Every (stage, task, sample) exactly once; returns the position of each row's sample over all tasks."""
-    sizes = table.sizes
-    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    total = int(starts[-1])
-    order = np.searchsorted(stages, stage) if stages else np.zeros(len(stage), dtype=np.int64)
-    known = np.isin(stage, stages) & (task >= 0) & (sample >= 0) & (sample < sizes[task])
-    position: IntArray = starts[task] + sample
-    counts = np.bincount((order * total + position)[known], minlength=len(stages) * total)
-    problems: list[str] = []
-    bad = np.flatnonzero(counts != 1)
-    if bad.size:
-        at, rest = divmod(int(bad[0]), total)
-        i = int(np.searchsorted(starts, rest, side="right")) - 1
-        what = "missing" if counts[bad[0]] == 0 else f"there {int(counts[bad[0]])} times"
-        problems.append(f"stage {stages[at]}, task {table.tasks[i]!r}, sample {rest - int(starts[i])} is {what}")
-    if not known.all():
-        rows = frame.loc[~known, ["stage", "task", "sample"]].astype({"task": str})
-        first = rows.sort_values(["stage", "task", "sample"]).iloc[0]
-        problems.append(f"stage {first['stage']}, task {first['task']!r}, sample {first['sample']} is unknown")
-    if problems:
-        duplicate = int(np.maximum(counts - 1, 0).sum())
-        raise IntegrityError(
-            f"predictions are not one per stage, task and sample: {int((counts == 0).sum())} missing, "
-            f"{duplicate} duplicate, {int((~known).sum())} unknown; first: {'; '.join(problems)}",
-            HINT,
-        )
-    return position
 
 
 def _check_answers(frame: pd.DataFrame, table: LabelTable, task: IntArray, top: IntArray) -> None:
@@ -290,7 +237,7 @@ def _check_answers(frame: pd.DataFrame, table: LabelTable, task: IntArray, top: 
 
 def _check_agnostic(frame: pd.DataFrame, table: LabelTable, column: str) -> IntArray | None:
     """The ids over all names, ``None`` when not recorded; recorded means recorded everywhere."""
-    ids = _integers(frame, column)
+    ids = integers(frame, column)
     absent = ids == NOT_RECORDED
     if absent.all():
         return None
@@ -301,7 +248,7 @@ def _check_agnostic(frame: pd.DataFrame, table: LabelTable, column: str) -> IntA
 
 def _check_seen(frame: pd.DataFrame, table: LabelTable, stage: IntArray, task: IntArray) -> IntArray:
     """The best of the names seen so far: for learned tasks of data sets learned class by class, and only there."""
-    ids = _integers(frame, SEEN_COLUMN)
+    ids = integers(frame, SEEN_COLUMN)
     incremental = np.isin(task, [table.tasks.index(name) for tasks in table.increments.values() for name in tasks])
     due = incremental & (task < stage)
     classes = np.array([table.classes[name] for name in table.tasks], dtype=np.int64)[task]
@@ -314,21 +261,9 @@ def _raise_first(frame: pd.DataFrame, wrong: Flags, what: str, columns: tuple[st
     """Raise :class:`IntegrityError` if any of ``wrong`` (n, k); names the first such row and their number."""
     bad: Flags = np.any(wrong, axis=1)
     if bad.any():
-        rows = frame.loc[bad].astype({"task": str}).sort_values(["stage", "task", "sample"])
-        first = rows.iloc[0]
+        words, first = first_key(frame, bad, KEYS)
         shown = ", ".join(f"{name}={first[name]}" for name in columns)
-        raise IntegrityError(
-            f"{int(bad.sum())} prediction(s) with {what}; first: stage {first['stage']}, "
-            f"task {first['task']!r}, sample {first['sample']} ({shown})",
-            HINT,
-        )
-
-
-def _integers(frame: pd.DataFrame, name: str) -> IntArray:
-    column = frame[name]
-    if not pd.api.types.is_integer_dtype(column.dtype) or column.isna().any():
-        raise IntegrityError(f"column {name!r} of the predictions must hold whole numbers, not {column.dtype}", HINT)
-    return column.to_numpy(dtype=np.int64)
+        raise IntegrityError(f"{int(bad.sum())} prediction(s) with {what}; first: {words} ({shown})", HINT)
 
 
 def _check_labels(labels: npt.NDArray[np.integer[Any]], classes: int, name: str) -> None:

@@ -16,20 +16,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from vlcl_bench.answers import HINT, Flags, IntArray, check_columns, check_once, codes, first_key, integers, scored
 from vlcl_bench.captions.bleu import References
 from vlcl_bench.captions.retrieval import RECALL_AT, TOP, Direction, recall_at
 from vlcl_bench.errors import IntegrityError
-from vlcl_bench.metrics import FloatArray, continual_metrics
+from vlcl_bench.metrics import FloatArray
 
 KINDS = ("i2t", "t2i", "caption", "nearest")
 ID_COLUMNS = tuple(f"id{k}" for k in range(1, TOP + 1))
 CAPTION_COLUMNS = ("stage", "task", "kind", "query", *ID_COLUMNS)
 BLEU_METRIC = "bleu4@bank-v1"
-HINT = "The predictions do not belong to this manifest, or were damaged; restore the record or run it again."
+KEYS = ("stage", "task", "kind", "query")
 
-IntArray = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.bool_]
 _DIRECTIONS: tuple[Direction, ...] = ("i2t", "t2i")
 
 
@@ -70,7 +69,7 @@ class CaptionTable:
     def stage_scores(self, frame: pd.DataFrame) -> dict[str, float]:
         """The primary score in percent by task, mean of R@1 both ways, of the predictions of one stage."""
         _check_columns(frame)
-        stages = [int(stage) for stage in np.unique(_integers(frame, "stage"))]
+        stages = [int(stage) for stage in np.unique(integers(frame, "stage"))]
         if len(stages) != 1:
             raise IntegrityError(f"predictions of one stage were expected; these are of the stages {stages}", HINT)
         answers = self._answers(frame, stages)
@@ -101,11 +100,11 @@ class CaptionTable:
         return {
             "tasks": list(self.tasks),
             "samples": [int(self.pictures[task]) for task in self.tasks],
-            **_scored(self._each(partial(self._primary, answers))),
+            **_metrics(self._each(partial(self._primary, answers))),
             "retrieval": {name: _parted(scores) for name, scores in recalls.items()},
             "bleu4": {
                 "metric": BLEU_METRIC,
-                **_scored(bleu),
+                **_metrics(bleu),
                 "relative_forgetting": _relative_forgetting(bleu[1:]),
                 "nearest": _parted(nearest),
             },
@@ -156,47 +155,19 @@ class CaptionTable:
     def _answers(self, frame: pd.DataFrame, stages: list[int]) -> Ids:
         """Checked answers (stages, queries of all tasks and kinds, 10), queries in the order of ``_starts``."""
         _check_columns(frame)
-        stage, query = _integers(frame, "stage"), _integers(frame, "query")
-        task, kind = _codes(frame, "task", self.tasks), _codes(frame, "kind", KINDS)
-        row = self._check_keys(frame, stages, stage, task, kind, query)
-        ids = np.stack([_integers(frame, name) for name in ID_COLUMNS], axis=1)
+        stage, query = integers(frame, "stage"), integers(frame, "query")
+        task, kind = codes(frame, "task", self.tasks), codes(frame, "kind", KINDS)
+        group = np.where((task >= 0) & (kind >= 0), task * len(KINDS) + kind, -1)
+        row = check_once(frame, KEYS, stages, stage, group, query, self._sizes.ravel(), self._named)
+        ids = np.stack([integers(frame, name) for name in ID_COLUMNS], axis=1)
         used = np.where(kind < 2, np.minimum(self._limits[task, kind], TOP), 1)
         _check_ids(frame, ids, self._limits[task, kind], used)
         answers = np.empty((len(ids), TOP), dtype=np.int32)
         answers[row] = ids
         return answers.reshape(len(stages), int(self._starts[-1]), TOP)
 
-    def _check_keys(
-        self, frame: pd.DataFrame, stages: list[int], stage: IntArray, task: IntArray, kind: IntArray, query: IntArray
-    ) -> IntArray:
-        """Every (stage, task, kind, query) exactly once; returns the place of each row, stages in order."""
-        starts, total = self._starts, int(self._starts[-1])
-        order = np.searchsorted(stages, stage) if stages else np.zeros(len(stage), dtype=np.int64)
-        group = task * len(KINDS) + kind
-        known = np.isin(stage, stages) & (task >= 0) & (kind >= 0) & (query >= 0)
-        known &= query < self._sizes[task, kind]
-        row: IntArray = order * total + starts[group] + query
-        counts = np.bincount(row[known], minlength=len(stages) * total)
-        problems: list[str] = []
-        bad = np.flatnonzero(counts != 1)
-        if bad.size:
-            at, rest = divmod(int(bad[0]), total)
-            i = int(np.searchsorted(starts, rest, side="right")) - 1
-            what = "missing" if counts[bad[0]] == 0 else f"there {int(counts[bad[0]])} times"
-            problems.append(
-                f"stage {stages[at]}, task {self.tasks[i // len(KINDS)]!r}, kind {KINDS[i % len(KINDS)]!r}, "
-                f"query {rest - int(starts[i])} is {what}"
-            )
-        if not known.all():
-            problems.append(f"{_first_key(frame, ~known)} is unknown")
-        if problems:
-            raise IntegrityError(
-                f"predictions are not one per stage, task, kind and query: {int((counts == 0).sum())} missing, "
-                f"{int(np.maximum(counts - 1, 0).sum())} duplicate, {int((~known).sum())} unknown; "
-                f"first: {'; '.join(problems)}",
-                HINT,
-            )
-        return row
+    def _named(self, group: int) -> str:
+        return f"task {self.tasks[group // len(KINDS)]!r}, kind {KINDS[group % len(KINDS)]!r}"
 
 
 def answers_frame(stage: int, task: str, answers: Mapping[str, npt.NDArray[np.integer[Any]]]) -> pd.DataFrame:
@@ -225,9 +196,8 @@ def _parted(scores: FloatArray) -> dict[str, Any]:
     return {"matrix": scores[1:].tolist(), "zero_shot": scores[0].tolist()}
 
 
-def _scored(scores: FloatArray) -> dict[str, Any]:
-    # Percent by construction: a very poor method may stay below 1 % everywhere.
-    return {**_parted(scores), "metrics": continual_metrics(scores[1:], scores[0], tiny=True).to_dict()}
+def _metrics(scores: FloatArray) -> dict[str, Any]:
+    return scored(scores[1:], scores[0])
 
 
 def _relative_forgetting(matrix: FloatArray) -> list[float | None]:
@@ -258,13 +228,8 @@ def _check_gallery(
 
 
 def _check_columns(frame: pd.DataFrame) -> None:
-    missing = [name for name in CAPTION_COLUMNS if name not in frame.columns]
-    unknown = [str(name) for name in frame.columns if name not in CAPTION_COLUMNS]
-    if missing or unknown:
-        raise IntegrityError(
-            f"predictions have the wrong columns: missing {missing}, unknown {unknown}",
-            f"Predictions of a caption stream hold answers only: {', '.join(CAPTION_COLUMNS)}.",
-        )
+    hint = f"Predictions of a caption stream hold answers only: {', '.join(CAPTION_COLUMNS)}."
+    check_columns(frame, CAPTION_COLUMNS, hint)
 
 
 def _check_ids(frame: pd.DataFrame, ids: IntArray, limits: IntArray, used: IntArray) -> None:
@@ -279,27 +244,6 @@ def _check_ids(frame: pd.DataFrame, ids: IntArray, limits: IntArray, used: IntAr
 def _raise_first(frame: pd.DataFrame, wrong: Flags, what: str) -> None:
     bad: Flags = np.any(wrong, axis=1)
     if bad.any():
-        raise IntegrityError(
-            f"{int(bad.sum())} prediction(s) with {what}; first: {_first_key(frame, bad, ID_COLUMNS)}", HINT
-        )
-
-
-def _first_key(frame: pd.DataFrame, rows: Flags, shown: tuple[str, ...] = ()) -> str:
-    """The first of ``rows`` by stage, task, kind and query, in words."""
-    found = frame.loc[rows].astype({"task": str, "kind": str}).sort_values(["stage", "task", "kind", "query"]).iloc[0]
-    ids = f" ({', '.join(str(found[name]) for name in shown)})" if shown else ""
-    return f"stage {found['stage']}, task {found['task']!r}, kind {found['kind']!r}, query {found['query']}{ids}"
-
-
-def _codes(frame: pd.DataFrame, name: str, names: tuple[str, ...]) -> IntArray:
-    """The place of each row's word in ``names``, -1 for another or none."""
-    words = frame[name].astype("category")
-    codes = np.array([*(names.index(word) if word in names else -1 for word in words.cat.categories), -1])
-    return codes[words.cat.codes.to_numpy().astype(np.int64)].astype(np.int64)
-
-
-def _integers(frame: pd.DataFrame, name: str) -> IntArray:
-    column = frame[name]
-    if not pd.api.types.is_integer_dtype(column.dtype) or column.isna().any():
-        raise IntegrityError(f"column {name!r} of the predictions must hold whole numbers, not {column.dtype}", HINT)
-    return column.to_numpy(dtype=np.int64)
+        words, first = first_key(frame, bad, KEYS)
+        shown = ", ".join(str(first[name]) for name in ID_COLUMNS)
+        raise IntegrityError(f"{int(bad.sum())} prediction(s) with {what}; first: {words} ({shown})", HINT)
