@@ -12,12 +12,14 @@ from vlcl_bench.methods.losses import l2_to_anchor, snapshot
 class L2(LossMethod):
     """Cross-entropy plus ``weight`` times the squared distance to the model at the task's start.
 
-    1 is the published weight. The mini value was chosen on ``mini-dev`` among 0.1, 1 and 10 for the best Transfer,
-    which is what the pull is for (Transfer 40.2, 44.4, 54.6; Avg 63.2, 56.6, 61.6; fine-tuning 38.5 and 59.3).
+    1 is the published weight. The mini value was chosen on ``mini-dev`` by Avg among 0.01, 0.1, 1 and 10 (59.2, 63.2,
+    56.6, 61.6; fine-tuning 59.3; one seed). Adam moves every weight by about the learning rate a step, whatever the
+    gradient's size, and the mini protocols' rate is 60 times the published one: distances from the anchor are larger,
+    and so is the pull of the same weight.
     """
 
     title = "l2 baseline"
-    mini_settings: ClassVar = {"weight": 10.0}
+    mini_settings: ClassVar = {"weight": 0.1}
 
     class Config(FineTuneConfig):
         """``weight`` 1 is the published value."""

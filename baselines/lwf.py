@@ -9,14 +9,16 @@ from torch import Tensor
 
 from vlcl_bench.methods import Batch, Context, LossMethod, Task
 from vlcl_bench.methods.base import FineTuneConfig
-from vlcl_bench.methods.losses import distillation
+from vlcl_bench.methods.losses import distillation_both_ways
 
 
 class LwF(LossMethod):
     """Cross-entropy plus distillation from the model before the task, over pictures and over prompts.
 
-    As in the published code the teacher's text features stand on both sides, so that both terms train the image
-    encoder; the pictures are a second, independently shuffled stream of the task under the test transform.
+    As in the published code, and unlike the paper's formulas, the teacher's text features stand on both sides, so that
+    both terms train the image encoder; the pictures are a second, independently shuffled stream of the task under the
+    test transform. LwF's own text (Li and Hoiem, ECCV 2016) distils the old tasks' heads on the new task's pictures;
+    here, as in ZSCL's table, the new task's prompts take their place.
     """
 
     title = "LwF"
@@ -41,14 +43,13 @@ class LwF(LossMethod):
     def loss(self, batch: Batch, logits: Tensor, ctx: Context) -> Tensor:
         """The recipe's loss plus both distillation terms."""
         images = next(self._reference).images
+        texts = self.backbone.logit_scale * self._teacher_texts.T
         with torch.no_grad():
-            old = F.normalize(self._teacher[0].encode_image(images), dim=-1)
-            teacher = self.backbone.logit_scale * old @ self._teacher_texts.T
-        student = self.backbone.logit_scale * self.embed_images(images) @ self._teacher_texts.T
-        image_term = distillation(teacher, student, self.config.temperature)
-        text_term = distillation(teacher.T, student.T, self.config.temperature)
-        extra = self.config.image_weight * image_term + self.config.text_weight * text_term
-        return self.cross_entropy(batch, logits) + extra
+            teacher = F.normalize(self._teacher[0].encode_image(images), dim=-1) @ texts
+        student = self.embed_images(images) @ texts
+        return self.cross_entropy(batch, logits) + distillation_both_ways(
+            teacher, student, self.config.temperature, self.config.image_weight, self.config.text_weight
+        )
 
     def finish(self, task: Task, ctx: Context) -> None:
         """Drop the teacher: the next one is the model as it is then."""

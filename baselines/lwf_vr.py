@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vlcl_bench.methods import Batch, Context, LossMethod, Task
 from vlcl_bench.methods.base import FineTuneConfig
-from vlcl_bench.methods.losses import distillation
+from vlcl_bench.methods.losses import distillation_both_ways
 
 
 class LwFVR(LossMethod):
@@ -18,7 +18,9 @@ class LwFVR(LossMethod):
 
     As LwF here, but the texts are ``texts`` random sequences of ``words`` tokens between the start and the end token,
     drawn once a task ("virtual vocabulary"). As in the released code the teacher's text features stand on both
-    sides. On the mini CLIP tokens are drawn from those that its pretraining saw: the others have no trained vector.
+    sides. Unlike there, the start and end tokens themselves are never among the words: the feature is read at the
+    first end token, so one in the middle would cut its text short. On the mini CLIP tokens are drawn from those that
+    its pretraining saw: the others have no trained vector.
     """
 
     title = "LwF-VR"
@@ -50,10 +52,9 @@ class LwFVR(LossMethod):
         with torch.no_grad():
             teacher = F.normalize(self._teacher[0].encode_image(images), dim=-1) @ texts
         student = self.embed_images(images) @ texts
-        image_term = distillation(teacher, student, self.config.temperature)
-        text_term = distillation(teacher.T, student.T, self.config.temperature)
-        extra = self.config.image_weight * image_term + self.config.text_weight * text_term
-        return self.cross_entropy(batch, logits) + extra
+        return self.cross_entropy(batch, logits) + distillation_both_ways(
+            teacher, student, self.config.temperature, self.config.image_weight, self.config.text_weight
+        )
 
     def finish(self, task: Task, ctx: Context) -> None:
         """Drop the teacher: the next one is the model as it is then."""

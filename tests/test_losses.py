@@ -6,7 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vlcl_bench.methods.losses import distillation, interpolate_, l2_to_anchor, snapshot
+from vlcl_bench.methods.losses import (
+    distillation,
+    distillation_both_ways,
+    interpolate_,
+    l2_to_anchor,
+    snapshot,
+)
 
 
 def logits(seed, *shape):
@@ -52,6 +58,23 @@ def test_distillation_is_the_mean_over_rows():
     teacher, student = logits(2, 5, 3), logits(3, 5, 3)
     rows = [float(distillation(teacher[i : i + 1], student[i : i + 1])) for i in range(5)]
     assert float(distillation(teacher, student)) == pytest.approx(sum(rows) / 5, rel=1e-12)
+
+
+@pytest.mark.parametrize(("image_weight", "text_weight"), [(1.0, 1.0), (0.3, 2.0), (0.0, 1.0), (1.0, 0.0)])
+def test_distillation_both_ways_is_the_weighted_sum_over_rows_and_columns(image_weight, text_weight):
+    teacher, student, T = logits(6, 5, 3), logits(7, 5, 3), 2.0
+    expected = 0.0
+    for weight, dim in ((image_weight, 1), (text_weight, 0)):
+        p = torch.exp(teacher / T) / torch.exp(teacher / T).sum(dim, keepdim=True)
+        q = torch.exp(student / T) / torch.exp(student / T).sum(dim, keepdim=True)
+        expected += weight * T**2 * -float((p * q.log()).sum(dim).mean())
+    found = distillation_both_ways(teacher, student, T, image_weight, text_weight)
+    assert float(found) == pytest.approx(expected, rel=1e-12)
+
+
+def test_distillation_both_ways_with_no_weight_is_nothing_even_where_a_logit_is_infinite():
+    teacher, student = logits(8, 2, 2), torch.full((2, 2), torch.inf, dtype=torch.float64)
+    assert float(distillation_both_ways(teacher, student, 2.0, 0.0, 0.0)) == 0.0
 
 
 def test_distillation_gradient_equals_finite_differences():

@@ -148,7 +148,7 @@ def test_a_record_written_before_there_was_auxiliary_data_is_read() -> None:
 
 
 CAPTIONS = ["a dog on a sofa", "two boats", "a dog on a sofa", "rain over the old town"]
-FULL = SimpleNamespace(scale="full", side=8)
+FULL = SimpleNamespace(scale="full", side=8, budget=SimpleNamespace(auxiliary_size=10_000))
 
 
 @pytest.fixture
@@ -168,6 +168,15 @@ def trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def opened(root: Path, *kinds: str, **settings: Any) -> Any:
     config, store = SimpleNamespace(**settings), Store(root / "store")
     return open_reference(FULL, kinds, config, Places.given(root, None), store, Reporter())  # type: ignore[arg-type]
+
+
+def test_no_more_pictures_are_lent_than_the_protocol_allows(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FULL.budget, "auxiliary_size", 5)
+    found = opened(trees, "pictures", "texts")
+    assert len(found.pictures) == 5
+    assert len(found.texts) == 3
+    assert found.identity["pictures"].endswith(f", 5 of {3 * EACH}")
+    assert len(opened(trees, "pictures", reference_pictures=2).pictures) == 2
 
 
 def test_the_full_reference_is_imagenets_training_pictures_decoded_on_demand(trees: Path) -> None:

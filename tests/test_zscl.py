@@ -373,7 +373,7 @@ def opened(monkeypatch, tmp_path):
     manifest = dataset.manifest()
     monkeypatch.setattr("vlcl_bench.engine.data.open_dataset", lambda source, name: dataset)
     monkeypatch.setattr("vlcl_bench.engine.data.read_manifest", lambda name: manifest)
-    protocol = SimpleNamespace(scale="mini", side=4)
+    protocol = SimpleNamespace(scale="mini", side=4, budget=SimpleNamespace(auxiliary_size=12))
 
     def opened(*kinds, **settings):
         config = SimpleNamespace(**settings)

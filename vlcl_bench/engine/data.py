@@ -122,13 +122,16 @@ def open_reference(
             with reporter.phase("drawing the reference pictures (once)", len(manifest.rows)) as progress:
                 store.build(dataset, manifest, collection, side, partial(_named, progress, dataset.name))
         full, texts = store.open(dataset, manifest, side).train, manifest.captions("train")
-        named = {kind: f"{MINI_REFERENCE} {manifest.fingerprint()[:16]}" for kind in kinds}
         captions = tuple(dict.fromkeys(text for own in texts for text in own))
+        sizes = {"pictures": len(full), "texts": len(captions)}
+        named = {kind: f"{MINI_REFERENCE} {sizes[kind]} {manifest.fingerprint()[:16]}" for kind in kinds}
     else:
         full, captions, named = _real_reference(kinds, places, side)
     found: dict[str, Any] = {"pictures": full, "texts": captions}
     for kind in KINDS:
         most = getattr(config, f"reference_{kind}", None)
+        if kind == "pictures":
+            most = min(protocol.budget.auxiliary_size, len(found[kind]) if most is None else most)
         rows = np.arange(len(found[kind])) if kind in kinds else np.arange(0)
         if kind in kinds and most is not None and most < len(rows):
             rows = np.sort(np.random.default_rng(42).permutation(len(rows))[:most])

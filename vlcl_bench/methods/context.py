@@ -104,6 +104,14 @@ class Context:
         """Preprocessed reference pictures ``(len(rows), 3, s, s)`` under the test transform."""
         return self._preprocess(torch.from_numpy(np.array(self.reference.pictures[rows])).to(self.device))
 
+    def task_images(self, task: Task, rows: np.ndarray) -> Tensor:
+        """Preprocessed pictures ``(len(rows), 3, s, s)`` of a task under the test transform, metered as reference.
+
+        For statistics, herding or features that are kept: pictures that are looked at beside training.
+        """
+        self.meter.reference_pictures += len(rows)
+        return self._preprocess(torch.from_numpy(np.array(task.images[rows])).to(self.device))
+
     def replayed(self, images: Tensor) -> Tensor:
         """Preprocessed pictures of a memory, ``(n, s, s, 3)`` uint8 to ``(n, 3, s, s)``, metered as replayed."""
         self.meter.replayed_samples += len(images)

@@ -21,6 +21,26 @@ def distillation(teacher_logits: Tensor, student_logits: Tensor, temperature: fl
     return temperature**2 * F.cross_entropy(student_logits / temperature, target)
 
 
+def distillation_both_ways(
+    teacher_logits: Tensor,
+    student_logits: Tensor,
+    temperature: float = 2.0,
+    image_weight: float = 1.0,
+    text_weight: float = 1.0,
+) -> Tensor:
+    """Distillation of logits ``(pictures, texts)`` over the texts of each picture and the pictures of each text.
+
+    ``image_weight`` times the former, mean over pictures, plus ``text_weight`` times the latter, mean over texts
+    (ZSCL, `finetune.py`, where the two are called image and text loss). A term of weight 0 is not computed.
+    """
+    total = student_logits.new_zeros(())
+    if image_weight:
+        total = total + image_weight * distillation(teacher_logits, student_logits, temperature)
+    if text_weight:
+        total = total + text_weight * distillation(teacher_logits.T, student_logits.T, temperature)
+    return total
+
+
 def l2_to_anchor(parameters: Mapping[str, nn.Parameter], anchor: Named) -> Tensor:
     """Sum over all parameters of ``(theta - anchor)**2``: no half, no mean (ZSCL, `helpers.py`).
 
