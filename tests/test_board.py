@@ -244,6 +244,31 @@ def test_published_numbers_are_never_among_the_measured_entries():
     assert "DIKI" not in text["leaderboard.csv"]
 
 
+def test_agreement_with_the_published_order_stands_between_measured_and_published():
+    averages = {"finetune": 46, "l2": 63, "lwf": 60, "icarl": 58, "zscl": 68}
+    runs = [run for method, avg in averages.items() for run in three(method, avg, avg + 1, avg - 2)]
+    text = board_text(runs)
+    heads = [line for line in text["README.md"].splitlines() if line.startswith("## ")]
+    assert [head[3:12] for head in heads] == ["Measured", "Agreement", "Published"]
+    assert "| mini-mtil-1 against mtil-1 | mini-vit | 5 |" in text["README.md"]
+    one, other = json.loads(text["leaderboard.json"])["agreement_with_published"]
+    assert (one["published_stream"], one["n"], one["without"]) == ("mtil-1", 5, None)
+    assert (other["n"], other["without"]) == (4, "icarl")
+    assert one["spearman"]["avg"] == 0.6  # places 1 4 3 2 5 against 1 2 3 4 5: 1 - 6 * 8 / (5 * 24)
+    assert one["methods"][0]["measured"]["avg"] == round(sum((46, 47, 44)) / 3, 4)
+    assert one["methods"][0]["published"] == {"transfer": 44.6, "avg": 55.9, "last": 77.3}
+    for seed in range(3):
+        random.Random(seed).shuffle(runs)
+        assert board_text(runs) == text
+    assert board_text(runs, include_unverifiable=True)["README.md"].split("## Published")[0] in text["README.md"]
+
+
+def test_a_board_with_too_few_published_methods_says_nothing_of_agreement():
+    text = board_text(many())
+    assert "Agreement" not in text["README.md"]
+    assert json.loads(text["leaderboard.json"])["agreement_with_published"] == []
+
+
 def test_unverifiable_claims_appear_only_when_asked_for():
     hidden, shown = board_text([]), board_text([], include_unverifiable=True)
     for name in ("README.md", "leaderboard.json"):

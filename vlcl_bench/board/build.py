@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from vlcl_bench.board.agreement import agreements
 from vlcl_bench.board.published import published_rows
 from vlcl_bench.board.render import render_csv, render_json, render_markdown
 from vlcl_bench.board.rows import BoardRow, RunSummary, board_rows
@@ -21,10 +22,11 @@ def board_text(runs: Iterable[RunSummary], *, include_unverifiable: bool = False
     """
     rows = board_rows(runs)
     published = published_rows(include_unverifiable=include_unverifiable)
+    agreement = agreements(rows, published)
     return {
-        "README.md": render_markdown(rows, published),
+        "README.md": render_markdown(rows, published, agreement),
         "leaderboard.csv": render_csv(rows),
-        "leaderboard.json": render_json(rows, published),
+        "leaderboard.json": render_json(rows, published, agreement),
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vlcl_bench.board.agreement import Agreement, agreement_markdown
 from vlcl_bench.board.markdown import cell, table
 from vlcl_bench.board.published import PublishedRow, derived_values, published_markdown
 from vlcl_bench.board.rows import COSTS, DELTA_METRICS, METRICS, BoardRow, Statistic
@@ -42,8 +43,10 @@ TRACK_TITLES = {
 }
 
 
-def render_markdown(rows: Sequence[BoardRow], published: Sequence[PublishedRow]) -> str:
-    """The page: per protocol and track a table (two with the task-agnostic twin), then published numbers."""
+def render_markdown(
+    rows: Sequence[BoardRow], published: Sequence[PublishedRow], agreement: Sequence[Agreement] = ()
+) -> str:
+    """The page: per protocol and track a table (two with the task-agnostic twin), agreement, published numbers."""
     parts = [INTRO, "## Measured"]
     if not rows:
         parts.append("No entries yet.")
@@ -64,6 +67,8 @@ def render_markdown(rows: Sequence[BoardRow], published: Sequence[PublishedRow])
                     "Task-agnostic (the names of all tasks compete), in the same order:",
                     _agnostic(recorded),
                 ]
+    if agreement:
+        parts.append(agreement_markdown(agreement))
     return "\n\n".join([*parts, published_markdown(published)]) + "\n"
 
 
@@ -78,13 +83,16 @@ def render_csv(rows: Sequence[BoardRow]) -> str:
     return out.getvalue()
 
 
-def render_json(rows: Sequence[BoardRow], published: Sequence[PublishedRow]) -> str:
-    """Rows with their runs, and the published numbers under a key of their own."""
+def render_json(
+    rows: Sequence[BoardRow], published: Sequence[PublishedRow], agreement: Sequence[Agreement] = ()
+) -> str:
+    """Rows with their runs, and the published numbers and the agreement with them under keys of their own."""
     value = {
         "schema": 1,
         "entries": [_entry(row) for row in rows],
         "published": [row.to_dict() for row in published],
         "derived_from_published_matrices": {stream: derived_values(stream) for stream in ORDERS},
+        "agreement_with_published": [one.to_dict() for one in agreement],
     }
     return pretty_json(value)
 

@@ -134,6 +134,14 @@ def board_rows(runs: Iterable[RunSummary]) -> list[BoardRow]:
     return [row for _, section in sorted(sections.items()) for row in _ranked(section)]
 
 
+def preference(row: BoardRow) -> tuple[bool, int, int, str]:
+    """Sort key of rows that could each stand for their method; the smallest does.
+
+    The default configuration before variants, rescored before self-reported, then more seeds, then the digest.
+    """
+    return row.variant != "", STATUSES.index(row.status), -row.seeds, row.configuration
+
+
 def _row(group: Sequence[RunSummary]) -> BoardRow:
     runs = tuple(sorted(group, key=lambda run: (run.seed, run.run_hash, run.source)))
     for one, other in pairwise(runs):
@@ -198,18 +206,14 @@ def _order(row: BoardRow) -> tuple[float, str, str, str, str]:
 
 
 def _baseline(row: BoardRow, rows: Sequence[BoardRow]) -> BoardRow | None:
-    """The ``l2`` row that ``row`` is compared with: same protocol and backbone, standard track.
-
-    Of several, the default configuration before variants, rescored before self-reported, then more seeds.
-    """
+    """The ``l2`` row that ``row`` is compared with: same protocol and backbone, standard track."""
     found = [
         other
         for other in rows
         if (other.protocol, other.method, other.backbone, other.track)
         == (row.protocol, BASELINE_METHOD, row.backbone, "standard")
     ]
-    key = lambda r: (r.variant != "", STATUSES.index(r.status), -r.seeds, r.configuration)  # noqa: E731
-    return min(found, key=key, default=None)
+    return min(found, key=preference, default=None)
 
 
 def _delta(row: BoardRow, baseline: BoardRow | None) -> dict[str, float | None]:
