@@ -3,10 +3,12 @@
 import os
 
 import pytest
+from fakes import FakeDataSet
 
 from vlcl_bench import benchmarks
 from vlcl_bench.backbones import MINI, load_backbone
 from vlcl_bench.benchmarks import Rate, large_evaluation_rate
+from vlcl_bench.data.sources import MINI_REFERENCE
 
 
 def test_the_share_is_that_of_the_bare_pass():
@@ -41,6 +43,18 @@ def test_the_bare_pass_is_the_encoder_alone(monkeypatch, tmp_path):
     monkeypatch.setattr(backbone, "preprocess", lambda pixels: (now.append(1), preprocess(pixels))[1])
     large_evaluation_rate(tmp_path, pictures=4, side=48)
     assert len(now) == 2  # once before the clock runs, once in the evaluation
+
+
+@pytest.mark.slow
+def test_steps_are_timed_with_the_reference_data_that_a_method_declares(world, monkeypatch):
+    dataset = FakeDataSet(MINI_REFERENCE, train=8, test=0, side=48, captioned=True)
+    manifest, opened = dataset.manifest(), []
+    monkeypatch.setattr("vlcl_bench.engine.data.open_dataset", lambda *_: (opened.append(1), dataset)[1])
+    monkeypatch.setattr("vlcl_bench.engine.data.read_manifest", lambda name: manifest)
+    found = benchmarks.step_times(("finetune", "zscl"), "tiny", world.store)
+    assert found.keys() == {"finetune", "zscl"}
+    assert min(found.values()) > 0
+    assert len(opened) == 1
 
 
 def test_the_pictures_made_are_the_same_every_time(tmp_path):

@@ -17,10 +17,11 @@ from vlcl_bench.data.real.captions import TEXTS
 from vlcl_bench.data.real.catalogue import spec_of
 from vlcl_bench.data.sources import MINI_REFERENCE, MINI_REFERENCE_SIZE, Places, RealDataSet, open_dataset
 from vlcl_bench.data.store import Store
-from vlcl_bench.engine.data import open_reference
+from vlcl_bench.engine.data import plan_reference
 from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import canonical_json, sha256_bytes, sha256_text
+from vlcl_bench.protocols import load_protocol
 from vlcl_bench.records import Identity, read_record
 
 ROOT = Path(__file__).parents[1]
@@ -121,6 +122,13 @@ def test_committed_records_name_auxiliary_data_exactly_where_the_method_declares
         assert identity.auxiliary.keys() == set(load_method(identity.method).cls.auxiliary), folder
 
 
+def test_the_mini_reference_is_named_as_the_hashes_of_runs_require() -> None:
+    planned = plan_reference(load_protocol("mini-mtil-1"), ("pictures", "texts"), SimpleNamespace(), Places())
+    assert planned is not None
+    named = {kind: f"mini-reference {count} d268c8d9ab1df5b3" for kind, count in (("pictures", 4000), ("texts", 2703))}
+    assert planned.identity == named
+
+
 def identity(**auxiliary: str) -> Identity:
     return Identity(
         protocol="p", protocol_version=1, protocol_fingerprint="f", method="m", method_source_sha256="s",
@@ -166,8 +174,9 @@ def trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def opened(root: Path, *kinds: str, **settings: Any) -> Any:
-    config, store = SimpleNamespace(**settings), Store(root / "store")
-    return open_reference(FULL, kinds, config, Places.given(root, None), store, Reporter())  # type: ignore[arg-type]
+    planned = plan_reference(FULL, kinds, SimpleNamespace(**settings), Places.given(root, None))  # type: ignore[arg-type]
+    assert planned is not None
+    return planned.open(Store(root / "store"), Reporter())
 
 
 def test_no_more_pictures_are_lent_than_the_protocol_allows(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fakes import FakeDataSet
 from harness import TINY, World, method_file, tree, vlcl
 
 from vlcl_bench.cli.sweep import final_table, rows
+from vlcl_bench.data.sources import MINI_REFERENCE
 from vlcl_bench.engine.prepare import Request
 from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.errors import UsageError
@@ -136,6 +138,30 @@ def test_a_planned_run_is_the_one_that_vlcl_run_does(world: World, tmp_path: Pat
     assert found.folder == Path("runs") / found.run_hash
 
 
+@pytest.mark.slow
+def test_a_planned_run_with_reference_data_is_the_one_that_vlcl_run_does(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = FakeDataSet(MINI_REFERENCE, train=12, test=0, side=48, captioned=True)
+    manifest = dataset.manifest()
+    monkeypatch.setattr("vlcl_bench.engine.data.open_dataset", lambda source, name: dataset)
+    monkeypatch.setattr("vlcl_bench.engine.data.read_manifest", lambda name: manifest)
+    before = set(world.store.glob(f"{MINI_REFERENCE}-*"))
+    found = planned_from(tmp_path, block(["zscl"], more="settings = [{ reference_pictures = 5 }]"))[0]
+    assert set(world.store.glob(f"{MINI_REFERENCE}-*")) == before
+    line = ("--protocol", "tiny", "--method", "zscl", "--set", "reference_pictures=5", "--device", "cpu")
+    ended = vlcl("run", *line)
+    assert ended.code == 0, ended.err
+    record = read_record(found.folder)
+    assert found.run_hash == record.run_hash
+    fingerprint = manifest.fingerprint()[:16]
+    assert record.identity.auxiliary == {
+        "pictures": f"{MINI_REFERENCE} 12 {fingerprint}, 5 of 12",
+        "texts": f"{MINI_REFERENCE} 24 {fingerprint}",  # one, two, three captions in turn
+    }
+    assert set(world.store.glob(f"{MINI_REFERENCE}-*")) > before
+
+
 def test_the_command_of_a_run_is_read_back_as_what_was_planned() -> None:
     from vlcl_bench.methods.registry import parse_settings
 
@@ -182,6 +208,18 @@ def test_a_dry_run_starts_nothing_and_writes_nothing(
     assert ended.out.count("waiting") == 4
     assert tree(tmp_path) == before
     assert states(vlcl("sweep", path, "--dry-run", "--json")) == {"finetune": "waiting", "zero_shot": "waiting"}
+
+
+def test_a_dry_run_with_reference_data_leaves_an_empty_store_empty(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    path = sweep_file(tmp_path, block(["zscl"], protocol="mini-mtil-1"))
+    before = tree(tmp_path)
+    ended = vlcl("sweep", path, "--dry-run", "--json", "--store", store, "--runs", tmp_path / "runs")
+    assert ended.code == 0, ended.err
+    assert states(ended) == {"zscl": "waiting"}
+    assert not list(store.iterdir())
+    assert tree(tmp_path) == before
 
 
 # Processes, with small programs in place of runs

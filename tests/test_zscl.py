@@ -26,7 +26,7 @@ from playing import (
 
 from vlcl_bench.data.sources import MINI_REFERENCE, Places
 from vlcl_bench.data.store import Store
-from vlcl_bench.engine.data import open_reference
+from vlcl_bench.engine.data import plan_reference
 from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.errors import MethodError, UsageError
 from vlcl_bench.methods.registry import load_method, make_config
@@ -377,7 +377,8 @@ def opened(monkeypatch, tmp_path):
 
     def opened(*kinds, **settings):
         config = SimpleNamespace(**settings)
-        return open_reference(protocol, kinds, config, Places(), Store(tmp_path / "store"), Reporter())
+        planned = plan_reference(protocol, kinds, config, Places())
+        return planned and planned.open(Store(tmp_path / "store"), Reporter())
 
     opened.dataset = dataset
     return opened

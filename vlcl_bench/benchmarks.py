@@ -159,11 +159,9 @@ def rate_of(
     import torch
 
     from vlcl_bench.engine.evaluate import evaluate
-    from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
-    from vlcl_bench.methods.registry import load_method
+    from vlcl_bench.engine.ready import untouched_player
 
-    untouched = load_method("zero_shot").cls
-    player = InlinePlayer(untouched(backbone, untouched.Config()), protocol, 0, device, backbone_sizes(backbone))
+    player = untouched_player(backbone, protocol, device)
     backbone.to(device).eval()
     size = protocol.evaluation_batch
     raw = [np.array(data.test[start : start + size]) for data in stored for start in range(0, len(data.test), size)]
@@ -259,9 +257,8 @@ def step_times(names: Sequence[str], protocol_name: str, store: Path, device: st
     """
     import torch
 
-    from vlcl_bench.data.sources import Places
     from vlcl_bench.data.store import Store
-    from vlcl_bench.engine.data import open_reference, open_store
+    from vlcl_bench.engine.data import open_store
     from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
     from vlcl_bench.engine.prepare import Request, prepare
     from vlcl_bench.engine.reporter import Reporter
@@ -270,13 +267,12 @@ def step_times(names: Sequence[str], protocol_name: str, store: Path, device: st
     players, seconds = {}, {name: [] for name in names}  # type: ignore[var-annotated]
     for name in names:
         prepared = prepare(Request(protocol_name, name, store=store), Reporter())
-        protocol, places = prepared.protocol, Places()
+        protocol = prepared.protocol
         method = prepared.loaded.cls(prepared.backbone, prepared.config)
-        kinds = prepared.loaded.cls.auxiliary
-        reference = open_reference(protocol, kinds, prepared.config, places, Store(store), Reporter())
+        reference = prepared.reference.open(Store(store), Reporter()) if prepared.reference else None
         sizes = backbone_sizes(prepared.backbone)
         players[name] = InlinePlayer(method, protocol, 0, torch.device(device), sizes, reference)
-    stored = open_store(protocol, places, Store(store), Reporter())[0]
+    stored = open_store(protocol, prepared.places, Store(store), Reporter())[0]
     dataset, labels = protocol.datasets[0], protocol.manifests[0].labels("train")
     task = Task(1, dataset.name, dataset.class_names, dataset.templates, stored.train, labels, dataset.name)
     for turn in range(4):

@@ -97,15 +97,12 @@ def check(
     ``backbone`` may name other weights of the row's own model (a checkpoint file); another model is refused.
     """
     from vlcl_bench.backbones import load_backbone
-    from vlcl_bench.backbones.canary import check as check_canary
     from vlcl_bench.data.store import Store
     from vlcl_bench.engine.data import describe_data, open_store
     from vlcl_bench.engine.evaluate import evaluate
-    from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
     from vlcl_bench.engine.prepare import check_picture_size
-    from vlcl_bench.engine.provenance import choose_device, settle_precision
-    from vlcl_bench.methods.registry import load_method
-    from vlcl_bench.places import data_home
+    from vlcl_bench.engine.provenance import choose_device
+    from vlcl_bench.engine.ready import make_ready, untouched_player
     from vlcl_bench.protocols import load_protocol
 
     protocol = load_protocol(name)
@@ -121,13 +118,10 @@ def check(
         loaded = load_backbone(chosen)
     check_picture_size(loaded, protocol)
     where = choose_device(device)
-    settle_precision(where)
-    check_canary(loaded.to(where), data_home() / "canaries")
+    make_ready(loaded, where)
     describe_data(protocol, places, reporter)
     stored = open_store(protocol, places, Store(store), reporter)
-    untouched = load_method("zero_shot").cls
-    sizes = backbone_sizes(loaded)
-    player = InlinePlayer(untouched(loaded, untouched.Config()), protocol, 0, where, sizes)
+    player = untouched_player(loaded, protocol, where)
     with reporter.phase("evaluating the untouched model", sum(len(data.test) for data in stored)) as progress:
         frame = evaluate(player, protocol, stored, 0, progress)
     scores = protocol.answer_key.stage_scores(frame)

@@ -7,16 +7,17 @@ import re
 import shutil
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vlcl_bench.data.manifest import FOLDER, find_manifest, first_use_folder, keep_first_use, read_manifest
+from vlcl_bench.data.describe import describe, under_name
+from vlcl_bench.data.manifest import FOLDER, find_manifest, first_use_folder, read_manifest
 from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.data.sources import Places, RealDataSet
 from vlcl_bench.data.store import INDEX_NAME, Store
-from vlcl_bench.data.verify import first_manifest, verify
-from vlcl_bench.engine.reporter import Advance, Reporter
+from vlcl_bench.data.texts import find_texts
+from vlcl_bench.data.verify import verify
+from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.errors import UsageError, VlclError
 
 
@@ -125,7 +126,8 @@ def verify_all(
 
 def _verified(dataset: RealDataSet, places: Places, write: bool, reporter: Reporter) -> dict[str, Any]:
     if dataset.spec.texts:
-        return _verified_texts(dataset, places)
+        texts, source = find_texts(dataset.spec, places)
+        return {"source": source, "result": f"{len(texts):,} texts"}
     manifest = find_manifest(dataset.key)
     if manifest is not None:
         dataset.check_manifest(manifest)
@@ -134,32 +136,12 @@ def _verified(dataset: RealDataSet, places: Places, write: bool, reporter: Repor
     if manifest is None and not write:
         result = "counts, classes and labels fit; no manifest to compare the content with (--write makes one)"
     elif manifest is None:
-        with reporter.phase(f"reading {dataset.name} for the first time", total) as progress:
-            made = first_manifest(dataset, collection, partial(_named, progress, dataset.name))
-        result = f"described in {keep_first_use(made, dataset.key)}; this content is required from now on"
+        result = f"described in {describe(dataset, collection, reporter)}; this content is required from now on"
     else:
         with reporter.phase(f"verifying {dataset.name}", total) as progress:
-            verify(dataset, manifest, collection, partial(_named, progress, dataset.name))
+            verify(dataset, manifest, collection, under_name(progress, dataset.name))
         result = f"every picture is the one in the {manifest.status} manifest"
     return {"pictures": total, "source": collection.origin, "result": result}
-
-
-def _verified_texts(dataset: RealDataSet, places: Places) -> dict[str, Any]:
-    from vlcl_bench.data.real.captions import read_texts
-    from vlcl_bench.data.real.hub import read_hub
-    from vlcl_bench.data.real.layouts import locate
-
-    spec, source = dataset.spec, "folder"
-    if places.root is not None:
-        texts = read_texts(locate(spec, places.root), spec)
-    else:
-        found = read_hub(spec, places.hub_root, spec.hub.revision if spec.hub else None)
-        texts, source = list(found.texts), found.origin
-    return {"source": source, "result": f"{len(texts):,} texts"}
-
-
-def _named(progress: Advance, name: str, done: int, total: int) -> None:
-    progress(done, total, name)
 
 
 BUILDING = 3600.0

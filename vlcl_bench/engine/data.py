@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from vlcl_bench.data.manifest import (
-    COMMITTED,
-    Manifest,
-    keep_first_use,
-    read_manifest,
-)
+from vlcl_bench.data.describe import describe, under_name
+from vlcl_bench.data.manifest import COMMITTED, Manifest, read_manifest
 from vlcl_bench.data.originals import Original
 from vlcl_bench.data.pictures import Pictures, UncheckedPictures, some
 from vlcl_bench.data.sources import MINI_REFERENCE, Collection, DataSet, Places, open_dataset
 from vlcl_bench.data.store import Store, StoredDataSet
-from vlcl_bench.data.verify import aligned, first_manifest
+from vlcl_bench.data.texts import find_texts
+from vlcl_bench.data.verify import aligned
 from vlcl_bench.engine.reporter import Advance, Reporter
 from vlcl_bench.errors import UsageError, VlclError
 from vlcl_bench.fileio import sha256_text
@@ -44,10 +42,7 @@ def describe_data(protocol: Protocol, places: Places, reporter: Reporter) -> Non
         others = "".join(f"\nAnd: {error.message}" for error in errors[1:])
         raise type(errors[0])(errors[0].message + others, errors[0].hint)
     for dataset, collection in found:
-        total = len(collection.entries)
-        with reporter.phase(f"reading {dataset.name} for the first time", total) as progress:
-            manifest = first_manifest(dataset, collection, partial(_named, progress, dataset.name))
-        path = keep_first_use(manifest, dataset.key)
+        path, total = describe(dataset, collection, reporter), len(collection.entries)
         reporter.say(f"{dataset.name}: {total} pictures described in {path}; this content is required from now on")
 
 
@@ -79,10 +74,6 @@ def _kept(dataset: DataSet, manifest: Manifest) -> int:
     return len(manifest.rows) if dataset.small else len(manifest.samples("test"))
 
 
-def _named(progress: Advance, name: str, done: int, total: int) -> None:
-    progress(done, total, name)
-
-
 def _shifted(progress: Advance, before: int, total: int, name: str, done: int, of: int) -> None:
     """Progress of one data set as progress of all of them."""
     progress(before + done, total, name)
@@ -94,15 +85,28 @@ def data_origin(manifest: Manifest) -> DataOrigin:
     return DataOrigin(manifest=manifest.fingerprint(), status=manifest.status, source=source)  # type: ignore[arg-type]
 
 
-def open_reference(
-    protocol: Protocol,
-    kinds: Sequence[str],
-    config: Any,
-    places: Places,
-    store: Store,
-    reporter: Reporter,
-) -> Reference | None:
-    """The reference data of a protocol for a method that declares ``kinds``; ``None`` for one that declares none.
+@dataclass(frozen=True, eq=False)
+class ReferencePlan:
+    """Reference data as far as they are known without drawing or decoding a picture.
+
+    ``identity`` names by kind what is lent; ``texts`` are lent as they stand; of ``count`` pictures, which
+    ``pictures`` opens, the ``rows`` are lent (``None``: all of them).
+    """
+
+    identity: dict[str, str]
+    texts: tuple[str, ...]
+    count: int
+    pictures: Callable[[Store, Reporter], np.ndarray | Pictures]
+    rows: np.ndarray | None = None
+
+    def open(self, store: Store, reporter: Reporter) -> Reference:
+        """The reference data themselves; those that the store keeps are drawn where they are missing."""
+        pictures = self.pictures(store, reporter)
+        return Reference(pictures if self.rows is None else some(pictures, self.rows), self.texts, self.identity)
+
+
+def plan_reference(protocol: Protocol, kinds: Sequence[str], config: Any, places: Places) -> ReferencePlan | None:
+    """What a protocol lends to a method that declares ``kinds``; ``None`` for one that declares none.
 
     A method's settings ``reference_pictures`` and ``reference_texts`` (``None``: all) say how many are taken, drawn
     with seed 42. Raises :class:`UsageError` for a kind that does not exist.
@@ -112,47 +116,48 @@ def open_reference(
     unknown = set(kinds) - set(KINDS)
     if unknown:
         raise UsageError(f"no auxiliary data {sorted(unknown)}", f"A method can declare: {', '.join(KINDS)}.")
-    side = protocol.side
-    full: np.ndarray | Pictures
-    if protocol.scale == "mini":
-        dataset = open_dataset("mini", MINI_REFERENCE)
-        manifest = read_manifest(MINI_REFERENCE)
-        if not store.has(dataset, manifest, side):
-            collection = aligned(dataset, manifest, dataset.collect(places))
-            with reporter.phase("drawing the reference pictures (once)", len(manifest.rows)) as progress:
-                store.build(dataset, manifest, collection, side, partial(_named, progress, dataset.name))
-        full, texts = store.open(dataset, manifest, side).train, manifest.captions("train")
-        captions = tuple(dict.fromkeys(text for own in texts for text in own))
-        sizes = {"pictures": len(full), "texts": len(captions)}
-        named = {kind: f"{MINI_REFERENCE} {sizes[kind]} {manifest.fingerprint()[:16]}" for kind in kinds}
-    else:
-        full, captions, named = _real_reference(kinds, places, side)
-    found: dict[str, Any] = {"pictures": full, "texts": captions}
-    for kind in KINDS:
+    mini = protocol.scale == "mini"
+    found = _mini_reference(kinds, protocol.side) if mini else _real_reference(kinds, places, protocol.side)
+    sizes = {"pictures": found.count, "texts": len(found.texts)}
+    named, rows = dict(found.identity), {}
+    for kind in kinds:
         most = getattr(config, f"reference_{kind}", None)
         if kind == "pictures":
-            most = min(protocol.budget.auxiliary_size, len(found[kind]) if most is None else most)
-        rows = np.arange(len(found[kind])) if kind in kinds else np.arange(0)
-        if kind in kinds and most is not None and most < len(rows):
-            rows = np.sort(np.random.default_rng(42).permutation(len(rows))[:most])
-            named[kind] += f", {most} of {len(found[kind])}"
-        if len(rows) < len(found[kind]):
-            found[kind] = tuple(captions[row] for row in rows) if kind == "texts" else some(full, rows)
-    return Reference(found["pictures"], found["texts"], named)
+            most = min(protocol.budget.auxiliary_size, sizes[kind] if most is None else most)
+        if most is not None and most < sizes[kind]:
+            rows[kind] = np.sort(np.random.default_rng(42).permutation(sizes[kind])[:most])
+            named[kind] += f", {most} of {sizes[kind]}"
+    texts = tuple(found.texts[row] for row in rows["texts"]) if "texts" in rows else found.texts
+    return replace(found, identity=named, texts=texts, rows=rows.get("pictures"))
 
 
-def _real_reference(
-    kinds: Sequence[str], places: Places, side: int
-) -> tuple[Pictures, tuple[str, ...], dict[str, str]]:
+def _mini_reference(kinds: Sequence[str], side: int) -> ReferencePlan:
+    """The mini CLIP's pretraining pictures and captions, as far as they are declared; the manifest tells all."""
+    manifest = read_manifest(MINI_REFERENCE)
+    captions = tuple(dict.fromkeys(text for own in manifest.captions("train") for text in own))
+    sizes = {"pictures": len(manifest.samples("train")), "texts": len(captions)}
+    named = {kind: f"{MINI_REFERENCE} {sizes[kind]} {manifest.fingerprint()[:16]}" for kind in kinds}
+
+    def pictures(store: Store, reporter: Reporter) -> np.ndarray | Pictures:
+        if "pictures" not in kinds:
+            return np.empty((0, side, side, 3), np.uint8)
+        dataset = open_dataset("mini", MINI_REFERENCE)
+        if not store.has(dataset, manifest, side):
+            collection = aligned(dataset, manifest, dataset.collect(Places()))
+            with reporter.phase("drawing the reference pictures (once)", len(manifest.rows)) as progress:
+                store.build(dataset, manifest, collection, side, under_name(progress, dataset.name))
+        return store.open(dataset, manifest, side).train
+
+    return ReferencePlan(named, captions if "texts" in kinds else (), sizes["pictures"], pictures)
+
+
+def _real_reference(kinds: Sequence[str], places: Places, side: int) -> ReferencePlan:
     """ImageNet's training pictures and Conceptual Captions' validation captions, as far as they are declared.
 
     Of 1.28 million pictures the list is fingerprinted (of a hub copy, its commit too) and not every file's content: one
     that cannot be decoded is refused when it is drawn, one that was replaced is not noticed.
     """
-    from vlcl_bench.data.real.captions import read_texts
     from vlcl_bench.data.real.catalogue import spec_of
-    from vlcl_bench.data.real.hub import read_hub
-    from vlcl_bench.data.real.layouts import locate
 
     originals: list[Original] = []
     texts: tuple[str, ...] = ()
@@ -163,10 +168,6 @@ def _real_reference(
         listed = sha256_text("\n".join(entry.sample for entry in collection.entries))
         named["pictures"] = " ".join(filter(None, ("imagenet", str(len(originals)), listed[:16], collection.revision)))
     if "texts" in kinds:
-        spec = spec_of("conceptual_captions")
-        found = (
-            read_texts(locate(spec, places.root), spec) if places.root else read_hub(spec, places.hub_root, None).texts
-        )
-        texts = tuple(dict.fromkeys(found))
+        texts = tuple(dict.fromkeys(find_texts(spec_of("conceptual_captions"), places)[0]))
         named["texts"] = f"conceptual_captions {len(texts)} {sha256_text(chr(10).join(texts))[:16]}"
-    return UncheckedPictures(originals, side), texts, named
+    return ReferencePlan(named, texts, len(originals), lambda store, reporter: UncheckedPictures(originals, side))

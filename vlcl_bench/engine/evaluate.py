@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from vlcl_bench.captions.consensus import NEAREST, Bank
+from vlcl_bench.captions.consensus import NEAREST
 from vlcl_bench.captions.retrieval import TopK, best_columns
 from vlcl_bench.captions.scoring import answers_frame
 from vlcl_bench.data.store import StoredDataSet
@@ -98,8 +98,8 @@ def _evaluate_captions(
     player: Player, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
 ) -> list[pd.DataFrame]:
     """A frame for each task: retrieval in both directions within its gallery, and a caption from the bank."""
-    bank = Bank(protocol.bank_captions)
-    bank_query = caption_query(None, protocol.bank_captions)
+    bank = protocol.counted_bank
+    bank_query = caption_query(None, bank.captions)
     total, done, frames = sum(len(data.test) for data in stored), 0, []
     for step, data in zip(protocol.steps, stored, strict=True):
         captions = protocol.manifests[step.dataset].captions("test")

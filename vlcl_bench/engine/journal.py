@@ -12,6 +12,8 @@ from vlcl_bench.fileio import canonical_json, machine_error, sha256_text, write_
 
 Event = dict[str, Any]
 JOURNAL_NAME = "journal.jsonl"
+LOCK_NAME = ".lock"
+"""Beside the journal; held by the process that is at work on the run."""
 
 
 class Journal:

@@ -9,11 +9,9 @@ from typing import Any, Literal
 from vlcl_bench.backbones import load_backbone, weights_sha256
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.data.sources import Places
-from vlcl_bench.data.store import Store
-from vlcl_bench.engine.data import describe_data, open_reference
+from vlcl_bench.engine.data import ReferencePlan, describe_data, plan_reference
 from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.errors import UsageError
-from vlcl_bench.methods.reference import Reference
 from vlcl_bench.methods.registry import LoadedMethod, load_method, make_config
 from vlcl_bench.protocols import Protocol, load_protocol
 from vlcl_bench.records import Identity
@@ -41,19 +39,21 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """All that a run needs but the test pictures, and its identity."""
+    """All that a run needs but the pictures, which are still to be opened, and its identity."""
 
     protocol: Protocol
     loaded: LoadedMethod
     config: Any
     backbone: Backbone
     places: Places
-    reference: Reference | None
+    reference: ReferencePlan | None
     identity: Identity
 
 
 def prepare(request: Request, reporter: Reporter, known: dict[str, tuple[Backbone, str]] | None = None) -> Prepared:
-    """Find and check everything that a request names.
+    """Find and check everything that a request names; no picture is drawn, and the store is not touched.
+
+    Real data that nobody has described before are read once, for their manifest is part of the identity.
 
     ``known`` keeps backbones with the hash of their weights from call to call, for many requests in a row; such a
     backbone must not be trained.
@@ -73,7 +73,7 @@ def prepare(request: Request, reporter: Reporter, known: dict[str, tuple[Backbon
     backbone, digest = found
     check_picture_size(backbone, protocol)
     describe_data(protocol, places, reporter)
-    reference = open_reference(protocol, loaded.cls.auxiliary, config, places, Store(request.store), reporter)
+    reference = plan_reference(protocol, loaded.cls.auxiliary, config, places)
     identity = Identity(
         protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
         method=loaded.name, method_source_sha256=loaded.source_sha256, config=config.model_dump(mode="json"),

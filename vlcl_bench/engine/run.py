@@ -21,26 +21,24 @@ import pandas as pd
 import torch
 
 from vlcl_bench import records
-from vlcl_bench.backbones.canary import check as check_canary
 from vlcl_bench.data.pictures import some
 from vlcl_bench.data.store import Store, StoredDataSet
 from vlcl_bench.engine.data import data_origin, open_store
 from vlcl_bench.engine.evaluate import evaluate
-from vlcl_bench.engine.journal import JOURNAL_NAME, Event, Journal
+from vlcl_bench.engine.journal import JOURNAL_NAME, LOCK_NAME, Event, Journal
 from vlcl_bench.engine.player import Footprint, InlinePlayer, Player, backbone_sizes, guarded, seed_everything
 from vlcl_bench.engine.prepare import KeepStates, Request, prepare
-from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance, settle_precision
+from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance
+from vlcl_bench.engine.ready import make_ready
 from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import machine_error, remove_leftovers, sha256_file
 from vlcl_bench.methods.registry import LoadedMethod
-from vlcl_bench.places import data_home
 from vlcl_bench.protocols import Protocol
 from vlcl_bench.records import Identity, Record
 from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Task
 
-LOCK_NAME = ".lock"
 STAGE_PREDICTIONS = "predictions"
 
 
@@ -65,10 +63,11 @@ def run(request: Request, reporter: Reporter) -> Outcome:
             drop_stage_predictions(folder)
             reporter.say(f"this run is already finished: {folder}")
             return Outcome(folder, record, True)
-        stored = open_store(protocol, prepared.places, Store(request.store), reporter)
+        store = Store(request.store)
+        reference = prepared.reference.open(store, reporter) if prepared.reference else None
+        stored = open_store(protocol, prepared.places, store, reporter)
         torch.use_deterministic_algorithms(True, warn_only=True)
-        settle_precision(device)
-        canary = check_canary(backbone.to(device), data_home() / "canaries", identity.backbone_sha256).status
+        canary = make_ready(backbone, device, identity.backbone_sha256).status
         # Filling fresh memory finds bugs in kernels; it costs 5 % of a step and changes no result.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         # The constructor of a method may draw random weights; they follow from the run's seed.
@@ -76,7 +75,7 @@ def run(request: Request, reporter: Reporter) -> Outcome:
         pristine = backbone_sizes(backbone)
         with guarded("being made"):
             method = loaded.cls(backbone, prepared.config)
-        player = InlinePlayer(method, protocol, request.seed, device, pristine, prepared.reference)
+        player = InlinePlayer(method, protocol, request.seed, device, pristine, reference)
         stages = Stages(folder, journal, player, protocol, stored, reporter, request.keep_states)
         stages.play()
         return Outcome(folder, stages.conclude(identity, loaded, device, canary), False)

@@ -20,6 +20,7 @@ from vlcl_bench.fileio import canonical_json, sha256_text
 from vlcl_bench.scoring import LabelTable
 
 if TYPE_CHECKING:
+    from vlcl_bench.captions.consensus import Bank
     from vlcl_bench.captions.scoring import CaptionTable
 
 FOLDER = Path(__file__).parent
@@ -301,6 +302,13 @@ class Protocol(_Frozen):
             fresh.sort(key=lambda text, number=number: sha256_text(f"{self.bank.seed} {number} {text}"))  # type: ignore[misc]
             chosen |= dict.fromkeys(fresh[: self.bank.size // len(self.bank.groups)])
         return tuple(chosen)
+
+    @cached_property
+    def counted_bank(self) -> Bank:
+        """The captions of the bank, tokenised and counted once for all stages."""
+        from vlcl_bench.captions.consensus import Bank
+
+        return Bank(self.bank_captions)
 
 
 OWN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")

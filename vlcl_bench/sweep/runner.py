@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vlcl_bench.engine.journal import JOURNAL_NAME
+from vlcl_bench.engine.journal import JOURNAL_NAME, LOCK_NAME
 from vlcl_bench.engine.prepare import Request
 from vlcl_bench.errors import VlclError
 from vlcl_bench.records import RECORD_NAME, Record, read_record
@@ -27,8 +27,6 @@ PAUSE = 0.5
 PATIENCE = 30
 """Seconds that a process is given to end after it was asked to."""
 LOGS = "sweep-logs"
-LOCK_NAME = ".lock"
-"""As in :mod:`vlcl_bench.engine.run`, which this module does not import: it would bring torch along."""
 
 
 @dataclass

@@ -29,28 +29,19 @@ def restore(spec: RealSpec) -> str:
 
 def pictures_in(folder: Path, spec: RealSpec) -> list[str]:
     """Names of the picture files in a folder, sorted as text; hidden files and everything else are passed over."""
-    try:
-        with os.scandir(folder) as found:
-            return sorted(
-                item.name
-                for item in found
-                if not item.name.startswith(".")
-                and os.path.splitext(item.name)[1].lower() in SUFFIXES
-                and item.is_file()
-            )
-    except OSError as error:
-        raise IntegrityError(f"{spec.name}: {folder} cannot be listed: {error.strerror}", restore(spec)) from error
+    return _listed(folder, spec, lambda item: os.path.splitext(item.name)[1].lower() in SUFFIXES and item.is_file())
 
 
 def folders_in(folder: Path, spec: RealSpec) -> list[str]:
     """Names of the folders in a folder, sorted as text, without hidden ones and what archivers leave behind."""
+    return _listed(folder, spec, lambda item: item.name != "__MACOSX" and item.is_dir())
+
+
+def _listed(folder: Path, spec: RealSpec, wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:
+    """Names of what is wanted in a folder, sorted as text; never what is hidden."""
     try:
         with os.scandir(folder) as found:
-            return sorted(
-                item.name
-                for item in found
-                if item.is_dir() and not item.name.startswith(".") and item.name != "__MACOSX"
-            )
+            return sorted(item.name for item in found if not item.name.startswith(".") and wanted(item))
     except OSError as error:
         raise IntegrityError(f"{spec.name}: {folder} cannot be listed: {error.strerror}", restore(spec)) from error
 
