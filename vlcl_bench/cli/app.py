@@ -187,17 +187,26 @@ def methods_new(path: Annotated[Path, typer.Argument(help="File to write; it mus
 @app.command()
 def show(
     run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or the beginning of its hash.")],
+    drift: Annotated[
+        bool, typer.Option("--drift", help="How far answers moved since each task was learned, and since stage 0.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a finished run: its R matrix, metrics, cost and where it ran."""
     from rich.console import Console
 
-    from vlcl_bench.cli.show import find_run, print_run, summary
+    from vlcl_bench.cli.show import drift_of, drift_table, find_run, print_run, summary
     from vlcl_bench.records import read_record
 
     folder = find_run(run_name)
     record = read_record(folder)
-    if as_json:
+    if drift:
+        rows = drift_of(folder, record)
+        if as_json:
+            emit({"run": record.run_hash, "drift": [vars(row) for row in rows]})
+        else:
+            Console().print(drift_table(rows))
+    elif as_json:
         emit(summary(folder, record))
     else:
         print_run(Console(), folder, record, full=True)

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vlcl_bench.drift import Drift, drifts
 from vlcl_bench.errors import UsageError
 from vlcl_bench.matrix_file import read_matrix
 from vlcl_bench.metrics import continual_metrics, format_metric
-from vlcl_bench.records import RECORD_NAME, Record, read_record
+from vlcl_bench.records import PREDICTIONS_NAME, RECORD_NAME, Record, read_predictions, read_record
 from vlcl_bench.rescoring import rescored
 
 HEADLINE_WORDS = {
@@ -228,3 +229,25 @@ def _cell(value: float, learned: bool) -> Text:
     red, green = round(210 * min(1.0, 2 * (1 - share))), round(170 * min(1.0, 2 * share))
     style = f"{'bold ' if learned else ''}white on rgb({red},{green},60)"
     return Text(f"{value:5.1f} ", style=style)
+
+
+def drift_of(folder: Path, record: Record) -> list[Drift]:
+    """How far the answers of a run moved, task by task."""
+    predictions = read_predictions(folder / PREDICTIONS_NAME)
+    return drifts(predictions, record.scores["tasks"])
+
+
+def drift_table(rows: Sequence[Drift]) -> Table:
+    """A line for each task."""
+    table = Table(title="at the last stage, of a task's test pictures", title_justify="left")
+    for heading in ("task", "n", "same as when learned", "another answer", "logit moved by", "same as untouched"):
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    for row in rows:
+        table.add_row(
+            row.task,
+            str(row.pictures),
+            *("" if value is None else f"{value:.1f} %" for value in (row.same, row.answer_changed)),
+            "" if row.moved is None else f"{row.moved:.2f}",
+            f"{row.same_as_untouched:.1f} %",
+        )
+    return table

@@ -1,0 +1,73 @@
+"""How far a run's answers moved between stages, from stored predictions alone: no labels, no model.
+
+Says what accuracy hides: a method whose parameters are frozen gives the very same answers at every later stage, one
+that answers with the untouched model the same as at stage 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from vlcl_bench.errors import UsageError
+
+TOP = [f"top{k}" for k in range(1, 6)]
+LOGITS = [f"logit{k}" for k in range(1, 6)]
+COLUMNS = ("stage", "task", "sample", *TOP, *LOGITS)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One task's test pictures at the last stage, against just after the task was learned and against stage 0.
+
+    ``same`` and ``same_as_untouched`` are shares in percent of pictures whose five best answers and logits are equal to
+    the stored precision (1/256). ``moved`` is the mean absolute change of the best answer's logit since the task was
+    learned among the others that still have that best answer, ``answer_changed`` the percent of all with another one.
+    ``None`` where there is nothing to compare.
+    """
+
+    task: str
+    pictures: int
+    same: float | None
+    moved: float | None
+    answer_changed: float | None
+    same_as_untouched: float
+
+
+def drifts(frame: pd.DataFrame, tasks: Sequence[str]) -> list[Drift]:
+    """Drift of every task, given in the order in which they were learned.
+
+    Raises :class:`UsageError` for predictions of a caption stream, which hold no logits.
+    """
+    missing = [column for column in COLUMNS if column not in frame.columns]
+    if missing:
+        raise UsageError(
+            f"these predictions have no columns {', '.join(missing)}", "Drift is defined for streams of classes."
+        )
+    last, found = len(tasks), []
+    for place, task in enumerate(tasks, start=1):
+        own = frame[frame["task"] == task]
+        at = {stage: own[own["stage"] == stage].sort_values("sample") for stage in {0, place, last}}
+        if any(len(part) != len(at[last]) for part in at.values()) or not len(at[last]):
+            raise UsageError(f"the predictions of {task!r} are not complete", "Is the run finished?")
+        untouched = 100 * float(_same(at[0], at[last]).mean())
+        if place == last:
+            found.append(Drift(task, len(at[last]), None, None, None, untouched))
+            continue
+        same = _same(at[place], at[last])
+        kept = at[place]["top1"].to_numpy() == at[last]["top1"].to_numpy()
+        change = np.abs(at[place]["logit1"].to_numpy(np.float64) - at[last]["logit1"].to_numpy(np.float64))
+        others = kept & ~same
+        moved = float(change[others].mean()) if others.any() else None
+        found.append(Drift(task, len(same), 100 * float(same.mean()), moved, 100 * float((~kept).mean()), untouched))
+    return found
+
+
+def _same(one: pd.DataFrame, two: pd.DataFrame) -> np.ndarray:
+    """Which rows have equal answers and logits, ``(n,)`` bool."""
+    columns = [*TOP, *LOGITS]
+    a, b = one[columns].to_numpy(np.float64), two[columns].to_numpy(np.float64)
+    return ((a == b) | (np.isnan(a) & np.isnan(b))).all(axis=1)
