@@ -295,3 +295,10 @@ def test_the_page_corrects_the_posters_misprint():
 def test_a_summary_that_no_record_can_have_is_refused(change):
     with pytest.raises(IntegrityError, match=r"submissions/ft/runs/ft-0/run\.json"):
         run(**change)
+
+
+def test_runs_that_break_a_rule_on_purpose_are_not_ranked_and_say_why():
+    fair, leaky = three("fair", 60.0, 61.0, 62.0), three("leaky", 80.0, 81.0, 82.0, unranked_because="it votes")
+    found = {row.method: row for row in board_rows([*fair, *leaky])}
+    assert (found["fair"].rank, found["fair"].why_unranked) == (1, "")
+    assert (found["leaky"].rank, found["leaky"].why_unranked) == (None, "it votes")

@@ -37,7 +37,7 @@ COMMAND = [sys.executable, "-c", "from vlcl_bench.cli import main; main()"]
 
 
 REPEATS = 5
-STEP_METHODS = ("finetune", "zscl", "lwf", "lwf_vr", "icarl", "l2", "wise_ft")
+STEP_METHODS = ("finetune", "zscl", "lwf", "lwf_vr", "icarl", "l2", "wise_ft", "moe_adapter")
 
 
 @dataclass(frozen=True)

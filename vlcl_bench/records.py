@@ -83,6 +83,7 @@ class Cost(_Model):
     seconds_learn: list[float]
     seconds_evaluate: list[float]
     seconds_other: float
+    seconds_synthesise: list[float] = []
     peak_memory_bytes: int
     peak_device_memory_bytes: int | None
     resumed: int
@@ -105,6 +106,8 @@ class Usage(_Model):
     reference_pictures: int
     synthetic_pictures: int
     replayed_samples: int
+    generated_pictures: int = 0
+    blank_pictures: int = 0
     task_budget: int
 
 
@@ -166,6 +169,7 @@ class Record(_Model):
     track: Literal["standard", "open-budget"]
     deterministic: bool
     ranked_protocol: bool
+    unranked_because: str = ""
     provenance: Provenance
     cost: Cost
     weight: Weight

@@ -53,6 +53,7 @@ def summarise(record: Record, folder: Path, root: Path) -> RunSummary:
         status="rescored" if rankable else "self-reported",
         cost=costs(record),
         ranked_protocol=load_protocol(identity.protocol).ranked if rankable else record.ranked_protocol,
+        unranked_because=unranked_because(record),
         source=Path(os.path.relpath(folder, root.parent)).as_posix(),
     )
 
@@ -75,6 +76,21 @@ def configuration_digest(record: Record) -> str:
     """What must be equal for runs to be seeds of one entry: source, settings, weights, protocol."""
     identity = {key: value for key, value in record.identity.facts().items() if key != "seed"}
     return sha256_text(canonical_json(identity))[:16]
+
+
+def unranked_because(record: Record) -> str:
+    """Why the settings of a run must not be ranked: by the method's own word here, else by the record's."""
+    from vlcl_bench.errors import VlclError
+    from vlcl_bench.methods.registry import list_methods, load_method
+
+    name = record.identity.method
+    if name in {info.name for info in list_methods()}:
+        try:
+            cls = load_method(name).cls
+            return cls.unranked_because(cls.Config.model_validate(record.identity.config))
+        except (VlclError, ValueError):  # a record of settings that the method no longer has
+            pass
+    return record.unranked_because
 
 
 def variant(record: Record) -> str:

@@ -37,7 +37,7 @@ class RunSummary:
     ``configuration`` is a digest of all that sets a method apart from its namesakes (settings and source);
     ``variant`` says the same in words, empty for the method's defaults. ``metrics`` and ``agnostic_metrics``
     are headline numbers in percent, ``None`` where a run has none. ``source`` is the path of the record
-    relative to the repository. Without ``ranked_protocol`` its row is not ranked. Raises
+    relative to the repository. Without ``ranked_protocol``, or with ``unranked_because``, its row is not ranked. Raises
     :class:`IntegrityError` for an unknown track or status, or a cost or metric that is not finite.
     """
 
@@ -58,6 +58,7 @@ class RunSummary:
     cost: Numbers = field(default_factory=dict)
     variant: str = ""
     ranked_protocol: bool = True
+    unranked_because: str = ""
 
     def __post_init__(self) -> None:
         if self.track not in TRACKS or self.status not in STATUSES:
@@ -182,6 +183,8 @@ def _why_unranked(row: BoardRow) -> str:
         return row.status
     if not all(run.ranked_protocol for run in row.runs):
         return "a stream for development"
+    if any(run.unranked_because for run in row.runs):
+        return next(run.unranked_because for run in row.runs if run.unranked_because)
     return "" if row.seeds >= needed else f"n = {row.seeds} of {needed} seeds"
 
 

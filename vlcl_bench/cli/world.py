@@ -82,6 +82,50 @@ def pretrain(
 
 
 @app.command()
+def diffuse(
+    out: Annotated[Path, typer.Argument(help="Folder to write the pipeline to.")],
+    work: Annotated[Path, typer.Option(help="Folder for the drawn pictures and the state to continue from.")],
+    steps: Annotated[int | None, typer.Option(help="Steps of 64 pictures (default: the committed model's).")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Train the mini text-to-image model on pretraining pictures of 300 names; the same command continues."""
+    from rich.progress import Progress
+
+    from vlcl_bench.engine.provenance import choose_device
+    from vlcl_bench.synthesis.mini_train import TrainSettings, train
+
+    settings = TrainSettings() if steps is None else TrainSettings(steps=steps)
+    with Progress() as progress:
+        card = train(out, work, settings, progress, str(choose_device(device)))
+    typer.echo(card)
+
+
+@app.command()
+def recognise(
+    work: Annotated[Path, typer.Option(help="Folder that keeps the drawn real pictures.")],
+    pipeline: Annotated[str, typer.Option(help="Folder of the pipeline.")] = "vlcl-mini-diffusion/v1",
+    per_name: Annotated[int, typer.Option(min=1, help="Pictures of each of the 300 names.")] = 4,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 10,
+    guidance: Annotated[float | None, typer.Option(help="Guidance (default: the pipeline's own).")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="PNG to write: made pictures beside the nearest real ones.")
+    ] = None,
+) -> None:
+    """Say how many pictures of the mini text-to-image model are recognised among twenty names of a category."""
+    from dataclasses import asdict
+
+    from rich.progress import Progress
+
+    from vlcl_bench.cli.options import emit
+    from vlcl_bench.synthesis.generator import Recipe
+    from vlcl_bench.synthesis.mini_check import check as judge
+
+    with Progress(transient=True) as progress:
+        found = judge(work, per_name, Recipe(pipeline, steps, guidance), progress, sheet)
+    emit(asdict(found))
+
+
+@app.command()
 def check(
     jointly: Annotated[bool, typer.Option("--jointly", help="Also fine-tune one model on all tasks mixed.")] = False,
 ) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,14 +29,21 @@ from vlcl_bench.protocols import Protocol
 from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Query, Task
 
+if TYPE_CHECKING:
+    from vlcl_bench.synthesis.lent import Synthesis
+
 
 @dataclass(frozen=True)
 class LearnReport:
-    """What learning a task used and said: metered counts, names of trained parameters, the method's log."""
+    """What learning a task used and said: metered counts, names of trained parameters, the method's log.
+
+    ``seconds_synthesising`` is the part of the time in which synthetic pictures were made.
+    """
 
     counts: dict[str, int]
     trained: tuple[str, ...]
     log: list[dict[str, float | int | str]] = field(default_factory=list)
+    seconds_synthesising: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ class InlinePlayer(Player):
         device: torch.device,
         pristine: Mapping[str, int],
         reference: Reference | None = None,
+        synthesis: Synthesis | None = None,
     ) -> None:
         self.method = method.to(device)
         self.protocol = protocol
@@ -95,29 +104,35 @@ class InlinePlayer(Player):
         self._trained: set[str] = set()
         self._pristine = pristine
         self._reference = reference
+        self._synthesis = synthesis
 
     def learn(self, task: Task, progress: Progress) -> LearnReport:
         """See :meth:`Player.learn`."""
         ctx = Context(
             self.seed, self.protocol.budget, self.protocol.augmentation, self.device,
             self.method.backbone.preprocess, partial(parameter_names, self.method), progress,
-            self._reference,
+            self._reference, self._synthesis,
+            self.protocol.prompts_before(task.index) if self._synthesis is not None else (),
         )  # fmt: skip
         seed_everything(int(ctx.generator("learn", task.index).initial_seed()))
+        before = {name: value.detach().clone() for name, value in self.method.named_parameters()}
         self.method.train()
         self.method.is_learning = True
         with guarded(f"learning task {task.index}, {task.name!r}"):
             self.method.learn(task, ctx)
         self.method.is_learning = False
         self.method.forget_cached_texts()
-        self._trained |= ctx.meter.trained
+        trained = ctx.meter.trained | moved_parameters(self.method, before)
+        self._trained |= trained
         counts = {
             "task_pictures": ctx.meter.task_pictures,
             "reference_pictures": ctx.meter.reference_pictures,
             "synthetic_pictures": ctx.meter.synthetic_pictures,
             "replayed_samples": ctx.meter.replayed_samples,
+            "generated_pictures": ctx.meter.generated_pictures,
+            "blank_pictures": ctx.meter.blank_pictures,
         }
-        return LearnReport(counts, tuple(sorted(ctx.meter.trained)), ctx.logged)
+        return LearnReport(counts, tuple(sorted(trained)), ctx.logged, ctx.meter.seconds_synthesising)
 
     def score(self, images: np.ndarray, queries: Sequence[Query]) -> list[np.ndarray]:
         """See :meth:`Player.score`."""
@@ -157,12 +172,22 @@ class InlinePlayer(Player):
         with guarded("weighing what it keeps"):
             state = kept_tensors(self.method)
             kept = sum(t.numel() * t.element_size() for name, t in state.items() if name not in sizes)
+            kept += 0 if self._synthesis is None else self._synthesis.store.generator.bytes
         return Footprint(
             parameters_total=sum(sizes.values()) + sum(added.values()),
             parameters_trained=sum(current.get(name, 0) for name in self._trained),
             parameters_added=sum(added.values()),
             bytes_between_tasks=kept,
         )
+
+
+def moved_parameters(method: Method, before: Mapping[str, torch.Tensor]) -> set[str]:
+    """Names of parameters that are not what they were, or are new: trained, by whatever optimiser."""
+    return {
+        name
+        for name, value in method.named_parameters()
+        if name not in before or before[name].shape != value.shape or not torch.equal(before[name], value)
+    }
 
 
 def kept_tensors(method: Method) -> dict[str, torch.Tensor]:

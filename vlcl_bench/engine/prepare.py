@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vlcl_bench.backbones import load_backbone, weights_sha256
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.data.sources import Places
 from vlcl_bench.engine.data import ReferencePlan, describe_data, plan_reference
 from vlcl_bench.engine.reporter import Reporter
+from vlcl_bench.engine.synthesis import plan_recipe
 from vlcl_bench.errors import UsageError
+from vlcl_bench.methods.reference import GENERATOR
 from vlcl_bench.methods.registry import LoadedMethod, load_method, make_config
 from vlcl_bench.protocols import Protocol, load_protocol
 from vlcl_bench.records import Identity
+
+if TYPE_CHECKING:
+    from vlcl_bench.synthesis.generator import Recipe
 
 KeepStates = Literal["none", "last", "all"]
 
@@ -47,6 +52,7 @@ class Prepared:
     backbone: Backbone
     places: Places
     reference: ReferencePlan | None
+    recipe: Recipe | None
     identity: Identity
 
 
@@ -73,14 +79,17 @@ def prepare(request: Request, reporter: Reporter, known: dict[str, tuple[Backbon
     backbone, digest = found
     check_picture_size(backbone, protocol)
     describe_data(protocol, places, reporter)
-    reference = plan_reference(protocol, loaded.cls.auxiliary, config, places)
+    kinds = tuple(kind for kind in loaded.cls.auxiliary if kind != GENERATOR)
+    reference = plan_reference(protocol, kinds, config, places)
+    recipe = plan_recipe(protocol, loaded.cls.auxiliary, config)
+    auxiliary = (reference.identity if reference else {}) | ({GENERATOR: recipe.identity()} if recipe else {})
     identity = Identity(
         protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
         method=loaded.name, method_source_sha256=loaded.source_sha256, config=config.model_dump(mode="json"),
         backbone=backbone.name, backbone_sha256=digest, seed=request.seed,
-        auxiliary=reference.identity if reference else {},
+        auxiliary=auxiliary,
     )  # fmt: skip
-    return Prepared(protocol, loaded, config, backbone, places, reference, identity)
+    return Prepared(protocol, loaded, config, backbone, places, reference, recipe, identity)
 
 
 def check_picture_size(backbone: Backbone, protocol: Protocol) -> None:

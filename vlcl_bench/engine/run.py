@@ -31,6 +31,7 @@ from vlcl_bench.engine.prepare import KeepStates, Request, prepare
 from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance
 from vlcl_bench.engine.ready import make_ready
 from vlcl_bench.engine.reporter import Reporter
+from vlcl_bench.engine.synthesis import open_synthesis
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import machine_error, remove_leftovers, sha256_file
 from vlcl_bench.methods.registry import LoadedMethod
@@ -40,6 +41,10 @@ from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Task
 
 STAGE_PREDICTIONS = "predictions"
+COUNTED = (
+    "task_pictures", "reference_pictures", "synthetic_pictures", "replayed_samples", "generated_pictures",
+    "blank_pictures",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ def run(request: Request, reporter: Reporter) -> Outcome:
             return Outcome(folder, record, True)
         store = Store(request.store)
         reference = prepared.reference.open(store, reporter) if prepared.reference else None
+        synthesis = open_synthesis(protocol, prepared.recipe, store.root, device)
         stored = open_store(protocol, prepared.places, store, reporter)
         torch.use_deterministic_algorithms(True, warn_only=True)
         canary = make_ready(backbone, device, identity.backbone_sha256).status
@@ -75,10 +81,11 @@ def run(request: Request, reporter: Reporter) -> Outcome:
         pristine = backbone_sizes(backbone)
         with guarded("being made"):
             method = loaded.cls(backbone, prepared.config)
-        player = InlinePlayer(method, protocol, request.seed, device, pristine, reference)
+        player = InlinePlayer(method, protocol, request.seed, device, pristine, reference, synthesis)
         stages = Stages(folder, journal, player, protocol, stored, reporter, request.keep_states)
         stages.play()
-        return Outcome(folder, stages.conclude(identity, loaded, device, canary), False)
+        because = loaded.cls.unranked_because(prepared.config)
+        return Outcome(folder, stages.conclude(identity, loaded, device, canary, because), False)
 
 
 @contextmanager
@@ -218,6 +225,7 @@ class Stages:
                 with self.reporter.phase(label, self.protocol.budget.steps) as progress:
                     report = self.player.learn(task, progress)
                 facts = {"counts": report.counts, "log": report.log}
+                facts["seconds_synthesising"] = round(report.seconds_synthesising, 3)
         weight = self.player.footprint()
         self.player.save(self.state_path(stage))
         facts |= {"state_sha256": sha256_file(self.state_path(stage)), "seconds": seconds()}
@@ -271,7 +279,9 @@ class Stages:
             frames.append(records.read_predictions(path))
         return pd.concat(frames, ignore_index=True)
 
-    def conclude(self, identity: Identity, loaded: LoadedMethod, device: torch.device, canary: str) -> Record:
+    def conclude(
+        self, identity: Identity, loaded: LoadedMethod, device: torch.device, canary: str, unranked_because: str
+    ) -> Record:
         """Write the one predictions file and the record, then drop what they replace."""
         frame, tasks = self.collect(), len(self.protocol.steps)
         digest = records.write_predictions(self.folder / records.PREDICTIONS_NAME, frame)
@@ -279,13 +289,14 @@ class Stages:
         evaluated = [self.journal.last("evaluated", stage=s) or {} for s in range(tasks + 1)]
         footprints = [Footprint(**event["footprint"]) for event in learned]
         budget = self.protocol.budget.presentations
-        allowed = {"task_pictures": budget, "reference_pictures": self.protocol.budget.reference_presentations}
+        beside = self.protocol.budget.reference_presentations
+        allowed = {"task_pictures": budget, "reference_pictures": beside, "synthetic_pictures": beside}
         over = any(event["counts"].get(key, 0) > most for event in learned for key, most in allowed.items())
-        counted = {
-            key: sum(event["counts"].get(key, 0) for event in learned)
-            for key in ("task_pictures", "reference_pictures", "synthetic_pictures", "replayed_samples")
-        }
-        seconds_learn = [round(event["seconds"], 3) for event in learned[1:]]
+        counted = {key: sum(event["counts"].get(key, 0) for event in learned) for key in COUNTED}
+        synthesising = [event.get("seconds_synthesising", 0.0) for event in learned[1:]]
+        seconds_learn = [
+            round(event["seconds"] - apart, 3) for event, apart in zip(learned[1:], synthesising, strict=True)
+        ]
         seconds_evaluate = [round(event["seconds"], 3) for event in evaluated]
         total = self.clock.total(self.journal)
         on_device = [event["peak_device_memory_bytes"] for event in evaluated if event["peak_device_memory_bytes"]]
@@ -296,12 +307,16 @@ class Stages:
             track="open-budget" if over else "standard",
             deterministic=loaded.cls.deterministic,
             ranked_protocol=self.protocol.ranked,
+            unranked_because=unranked_because,
             provenance=provenance(device),
             cost=records.Cost(
                 seconds_total=round(total, 3),
                 seconds_learn=seconds_learn,
                 seconds_evaluate=seconds_evaluate,
-                seconds_other=round(max(0.0, total - sum(seconds_learn) - sum(seconds_evaluate)), 3),
+                seconds_other=round(
+                    max(0.0, total - sum(seconds_learn) - sum(synthesising) - sum(seconds_evaluate)), 3
+                ),
+                seconds_synthesise=synthesising if any(synthesising) else [],
                 peak_memory_bytes=max(event["peak_memory_bytes"] for event in evaluated),
                 peak_device_memory_bytes=max(on_device) if on_device else None,
                 resumed=sum(event["event"] == "resumed" for event in self.journal.events),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -44,12 +45,18 @@ class Method(nn.Module, ABC):
     Config: ClassVar[type[BaseModel]] = Config
     """The class of the method's settings."""
 
+    @classmethod
+    def unranked_because(cls, config: Any) -> str:
+        """Why runs with these settings must not be ranked, for variants that break a rule on purpose; else empty."""
+        return ""
+
     def __init__(self, backbone: Backbone, config: Any) -> None:
         super().__init__()
         self.backbone = backbone
         self.config = config
-        self._texts: dict[str, Tensor] = {}
-        self._queries: dict[Query, Tensor] = {}
+        self._text_version: Hashable = None
+        self._texts: dict[Hashable, dict[str, Tensor]] = {}
+        self._queries: dict[tuple[Hashable, Query], Tensor] = {}
         self.is_learning = False  # set by the harness around ``learn``: nothing is cached meanwhile
 
     @abstractmethod
@@ -72,8 +79,9 @@ class Method(nn.Module, ABC):
         section 3.1.4). Kept until the method changes; while it is learning, nothing is kept.
         """
         busy = self.training or self.is_learning
-        if query in self._queries and not busy:
-            return self._queries[query]
+        key = self._text_version, query
+        if key in self._queries and not busy:
+            return self._queries[key]
         keep = not (busy or torch.is_grad_enabled())
         texts = [text for prompts in query.prompts for text in prompts]
         features = self._remembered(texts) if keep else self.embed_texts(texts)
@@ -83,16 +91,29 @@ class Method(nn.Module, ABC):
         else:
             found = F.normalize(torch.stack([part.mean(dim=0) for part in features.split(sizes)]), dim=-1)
         if keep:
-            self._queries[query] = found
+            self._queries[key] = found
         return found
+
+    @contextmanager
+    def texts_of(self, version: Hashable) -> Iterator[None]:
+        """Within it, features of texts are remembered apart from those of other versions.
+
+        For methods whose text encoder depends on more than its weights, a router or a prompt for each task say.
+        """
+        before, self._text_version = self._text_version, version
+        try:
+            yield
+        finally:
+            self._text_version = before
 
     def _remembered(self, texts: Sequence[str]) -> Tensor:
         """Features of texts, of which those already encoded since the method last changed are not encoded again."""
-        fresh = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        known = self._texts.setdefault(self._text_version, {})
+        fresh = [text for text in dict.fromkeys(texts) if text not in known]
         for start in range(0, len(fresh), TEXTS_AT_ONCE):
             part = fresh[start : start + TEXTS_AT_ONCE]
-            self._texts |= dict(zip(part, self.embed_texts(part), strict=True))
-        return torch.stack([self._texts[text] for text in texts])
+            known |= dict(zip(part, self.embed_texts(part), strict=True))
+        return torch.stack([known[text] for text in texts])
 
     def score(self, images: Tensor, query: Query) -> Tensor:
         """Logits ``(n, c)`` of preprocessed pictures against a label space: scaled cosines by default."""
@@ -145,6 +166,10 @@ class LossMethod(Method):
     def after_step(self, step: int) -> None:
         """Called after each optimiser step, see :meth:`Context.fit`."""
 
+    def learning_rate(self, task: Task, ctx: Context) -> float:
+        """Base learning rate of a task: the protocol's; another for parameters of another kind than the encoders'."""
+        return ctx.learning_rate(task)
+
     def loss(self, batch: Batch, logits: Tensor, ctx: Context) -> Tensor:
         """The loss of a step; ``logits`` are ``(n, c)`` over the current task's classes."""
         return self.cross_entropy(batch, logits)
@@ -172,7 +197,8 @@ class LossMethod(Method):
             logits = self.backbone.logit_scale * batch.image_features @ batch.text_features.T
             return self.loss(batch, logits, ctx)
 
-        ctx.fit(dict(self.trainable_parameters()), task, step_loss, self.after_step)
+        rate = self.learning_rate(task, ctx)
+        ctx.fit(dict(self.trainable_parameters()), task, step_loss, self.after_step, rate)
         self.finish(task, ctx)
 
     def trainable_parameters(self) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from vlcl_bench.methods.reference import Reference
 from vlcl_bench.protocols import Augmentation, Budget
 from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Task
+
+if TYPE_CHECKING:
+    from vlcl_bench.synthesis.lent import Synthesis, SyntheticSet
 
 DECODED_AHEAD = 3
 """Batches that are decoded while the model is busy with the one before."""
@@ -52,6 +55,9 @@ class Meter:
     reference_pictures: int = 0
     synthetic_pictures: int = 0
     replayed_samples: int = 0
+    generated_pictures: int = 0
+    blank_pictures: int = 0
+    seconds_synthesising: float = 0.0
     trained: set[str] = field(default_factory=set)
 
 
@@ -68,6 +74,8 @@ class Context:
         parameter_names: Callable[[], Mapping[int, str]],
         progress: Progress = lambda done, total, word: None,
         reference: Reference | None = None,
+        synthesis: Synthesis | None = None,
+        learned_prompts: Sequence[str] = (),
     ) -> None:
         self.seed = seed
         self.budget = budget
@@ -79,6 +87,8 @@ class Context:
         self._parameter_names = parameter_names
         self._progress = progress
         self._reference = reference
+        self._synthesis = synthesis
+        self.learned_prompts = tuple(learned_prompts)
 
     @property
     def reference(self) -> Reference:
@@ -103,6 +113,40 @@ class Context:
     def reference_images(self, rows: np.ndarray) -> Tensor:
         """Preprocessed reference pictures ``(len(rows), 3, s, s)`` under the test transform."""
         return self._preprocess(torch.from_numpy(np.array(self.reference.pictures[rows])).to(self.device))
+
+    def synthesise(self, task: Task, count: int, task_prompts: bool = True) -> SyntheticSet:
+        """``count`` synthetic pictures for a task, made now or found in the store; metered, as is the time it takes.
+
+        Prompts are drawn uniformly from those of the pretraining's world and, with ``task_prompts``, of the tasks
+        already learned (:attr:`learned_prompts`); see :mod:`vlcl_bench.synthesis.prompts`. Raises
+        :class:`MethodError` for a method that declares no generator.
+        """
+        if self._synthesis is None:
+            raise MethodError(
+                "the method asks for synthetic pictures but declares no generator",
+                'Say so in its class: auxiliary = ("generator",), beside what else it uses.',
+            )
+        found = self._synthesis.make(
+            count,
+            self.learned_prompts if task_prompts else (),
+            task.index,
+            self.seed,
+            self.generator("prompts", task.index),
+            lambda done, total: self._progress(done, total, "making pictures"),
+        )
+        self.meter.generated_pictures += count
+        self.meter.blank_pictures += found.blank
+        self.meter.seconds_synthesising += found.seconds
+        return found
+
+    def preprocessed(self, images: np.ndarray) -> Tensor:
+        """Pictures ``(n, s, s, 3)`` uint8 as the encoder takes them, ``(n, 3, s, s)``; nothing is metered."""
+        return self._preprocess(torch.from_numpy(np.array(images)).to(self.device))
+
+    def synthetic_images(self, found: SyntheticSet, rows: np.ndarray) -> Tensor:
+        """Preprocessed synthetic pictures ``(len(rows), 3, s, s)``, metered as synthetic."""
+        self.meter.synthetic_pictures += len(rows)
+        return self._preprocess(torch.from_numpy(found.images[rows]).to(self.device))
 
     def task_images(self, task: Task, rows: np.ndarray) -> Tensor:
         """Preprocessed pictures ``(len(rows), 3, s, s)`` of a task under the test transform, metered as reference.

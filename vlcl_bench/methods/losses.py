@@ -50,6 +50,39 @@ def l2_to_anchor(parameters: Mapping[str, nn.Parameter], anchor: Named) -> Tenso
     return torch.stack([norm.square() for norm in torch._foreach_norm(differences)]).sum()
 
 
+def alignment(logits: Tensor, groups: Tensor, smoothing: float = 0.0, both_ways: bool = True) -> Tensor:
+    """Cross-entropy of pictures with their own prompts, logits ``(n, n)`` (GIFT, Wu et al., CVPR 2025, equation 5).
+
+    Row i is picture i against the prompts of all, column j prompt j against all pictures. ``groups`` ``(n,)`` says
+    which prompts are equal: they share a row's mass evenly. Mean over rows plus mean over columns; only rows without
+    ``both_ways``.
+    """
+    target = (groups[:, None] == groups[None, :]).to(logits.dtype)
+    target = target / target.sum(dim=1, keepdim=True)
+    rows = F.cross_entropy(logits, target, label_smoothing=smoothing)
+    return rows + F.cross_entropy(logits.T, target, label_smoothing=smoothing) if both_ways else rows
+
+
+def fisher_weights(gradients: Named) -> dict[str, Tensor]:
+    """Squared gradients, in each tensor divided by their mean (GIFT's released code, `finetune_gift.py`).
+
+    So each tensor's weights have mean 1, unless its gradient is zero throughout: then they are zero.
+    """
+    squares = {name: gradient.detach().square() for name, gradient in gradients.items()}
+    tiny = torch.finfo(torch.float32).tiny
+    return {name: square / square.mean().clamp_min(tiny) for name, square in squares.items()}
+
+
+def consolidation(parameters: Mapping[str, nn.Parameter], anchor: Named, weights: Named) -> Tensor:
+    """Sum over all parameters of ``F * (theta - anchor)**2``: no half, no mean (GIFT, equation 9).
+
+    ``weights`` are F, constant, of each parameter's shape or one number for all of it; with 1 it is
+    :func:`l2_to_anchor`.
+    """
+    terms = [(weights[name] * (parameter - anchor[name]).square()).sum() for name, parameter in parameters.items()]
+    return torch.stack([term if term.dim() == 0 else term.sum() for term in terms]).sum()
+
+
 def snapshot(parameters: Iterable[tuple[str, nn.Parameter]]) -> dict[str, Tensor]:
     """A detached copy of named parameters."""
     return {name: parameter.detach().clone() for name, parameter in parameters}

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from vlcl_bench.data.pictures import Pictures
 
 KINDS = ("pictures", "texts")
+GENERATOR = "generator"
+"""What a method declares, beside these, that wants synthetic pictures: see :meth:`Context.synthesise`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,7 @@ class MethodInfo:
 
 @dataclass(frozen=True)
 class LoadedMethod:
-    """A method's class, the name that records carry, and the SHA-256 of its source."""
+    """A method's class, the name that records carry, and the SHA-256 of its source, see :func:`source_digest`."""
 
     name: str
     cls: type[Method]
@@ -112,9 +112,49 @@ def _submission_file(folder: Path) -> Path:
     raise UsageError(f"{folder} holds no method", "A submission has a method.py, or a submission.toml that names one.")
 
 
+def source_digest(path: Path) -> str:
+    """SHA-256 of a method's file or, where it imports modules of ``baselines.parts``, of the list of all their hashes.
+
+    Found in the syntax tree, also in the parts themselves; nothing is imported.
+    """
+    data = path.read_bytes()
+    found: dict[str, bytes] = {}
+    waiting = [data]
+    while waiting:
+        for name in _parts_imported(waiting.pop()):
+            part = baselines_folder() / "parts" / f"{name}.py"
+            if name not in found and part.exists():
+                found[name] = part.read_bytes()
+                waiting.append(found[name])
+    if not found:
+        return sha256_bytes(data)
+    listed = [f"{name} {sha256_bytes(found[name])}" for name in sorted(found)]
+    return sha256_bytes("\n".join([sha256_bytes(data), *listed]).encode())
+
+
+def _parts_imported(source: bytes) -> set[str]:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return set()  # importing the file says what is wrong with it, and where
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "baselines.parts":
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("baselines.parts."):
+            names.add((node.module or "").removeprefix("baselines.parts."))
+        elif isinstance(node, ast.Import):
+            names |= {
+                alias.name.removeprefix("baselines.parts.")
+                for alias in node.names
+                if alias.name.startswith("baselines.parts.")
+            }
+    return names
+
+
 def _from_file(path: Path, class_name: str, name: str) -> LoadedMethod:
     try:
-        digest = sha256_bytes(path.read_bytes())
+        digest = source_digest(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "Give a Python file with a method.") from error
     return LoadedMethod(name, _only_method(import_file(path, digest), class_name, str(path)), digest)

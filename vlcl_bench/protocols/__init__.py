@@ -167,6 +167,16 @@ class Protocol(_Frozen):
         """Names of the tasks in training order."""
         return tuple(step.name for step in self.steps)
 
+    def prompts_before(self, task: int) -> tuple[str, ...]:
+        """Training prompts (first template) of the classes of all tasks before ``task``, which counts from 1."""
+        found = []
+        for step in self.steps[: task - 1]:
+            dataset = self.datasets[step.dataset]
+            classes = range(len(dataset.class_names)) if step.classes is None else step.classes
+            names = [] if dataset.captioned else [dataset.class_names[label] for label in classes]
+            found += [dataset.templates[0].replace("{c}", name) for name in names]
+        return tuple(found)
+
     @cached_property
     def datasets(self) -> tuple[DataSet, ...]:
         """The data sets, in order; :class:`UsageError` where class groups do not cover all classes of theirs."""

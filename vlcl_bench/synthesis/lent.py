@@ -1,0 +1,61 @@
+"""What a method that declares a generator is lent: synthetic pictures for a task, made or found in the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vlcl_bench.data.transforms import evaluation_crop
+from vlcl_bench.synthesis.prompts import base_prompts, order
+from vlcl_bench.synthesis.store import Made, SyntheticStore
+
+BATCH = 32
+"""Pictures that are made before they are written and progress is told."""
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticSet:
+    """Pictures ``(n, s, s, 3)`` uint8 under the test transform and each one's prompt; what they took to make.
+
+    ``blank`` pictures came before these, whenever they were made; ``made`` is what was done now.
+    """
+
+    images: np.ndarray
+    prompts: tuple[str, ...]
+    blank: int
+    made: Made
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Synthesis:
+    """A generator's store with a protocol's side of the pictures and base of the prompts."""
+
+    store: SyntheticStore
+    side: int
+    scale: str
+
+    def pool(self, learned: Sequence[str]) -> tuple[str, ...]:
+        """The prompts to draw from: those of the pretraining's world, then those of tasks already learned."""
+        return (*base_prompts(self.scale), *learned)
+
+    def make(
+        self,
+        count: int,
+        learned: Sequence[str],
+        task: int,
+        run_seed: int,
+        generator: torch.Generator,
+        progress: Callable[[int, int], None],
+    ) -> SyntheticSet:
+        """A task's set of ``count`` pictures; those that the store has are not made again."""
+        started = time.monotonic()
+        orders = order(self.pool(learned), count, task, run_seed, generator)
+        made = self.store.fill(orders, BATCH, progress)
+        images = np.stack([evaluation_crop(self.store.mended(one), self.side) for one in orders])
+        blank = sum(self.store.recipe(one)["attempt"] for one in orders)
+        return SyntheticSet(images, tuple(one.prompt for one in orders), blank, made, time.monotonic() - started)
