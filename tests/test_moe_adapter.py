@@ -1,18 +1,24 @@
 """MoE-Adapter played as the engine plays it: what moves and what does not, choices, switches, states, counters."""
 
 import copy
+import sys
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from fakes import FakeBackbone
 from moe import SIDE, SMALL, build, context, learn, moe_class, pictures, play, player, shaken, task, tiny
-from playing import same, weights
+from playing import PlayedProtocol, same, weights
 
 from vlcl_bench.backbones import load_backbone
+from vlcl_bench.backbones.clip import OpenClipBackbone
+from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
 from vlcl_bench.errors import MethodError, UsageError
 from vlcl_bench.methods.registry import load_method, make_config
+from vlcl_bench.protocols import load_protocol
 from vlcl_bench.tasks import Task, caption_query, task_query, union_query
 
 QUERIES = tuple(task_query(task(i).name, task(i).class_names, task(i).templates) for i in (1, 2))
@@ -346,12 +352,13 @@ def test_with_the_vote_of_a_batch_an_answer_depends_on_the_pictures_beside_it(on
     assert len(alone.unique()) > 1
 
 
-def test_only_the_vote_of_a_batch_is_not_ranked():
+def test_the_vote_of_a_batch_and_one_threshold_for_all_tasks_are_not_ranked():
     cls = moe_class()
     reasons = {kind: cls.unranked_because(make_config(cls, {"selector": kind}, "full"))
                for kind in ("picture", "batch", "none")}  # fmt: skip
     assert "vote" in reasons.pop("batch")
     assert set(reasons.values()) == {""}
+    assert "threshold" in cls.unranked_because(make_config(cls, {"threshold": 0.0655}, "full"))
 
 
 def test_no_other_method_is_unranked_by_default():
@@ -427,6 +434,30 @@ def test_the_hooks_can_be_taken_off():
         assert torch.equal(method.backbone.encode_image(images), tiny().encode_image(images))
 
 
+def test_a_released_backbone_trains_again_and_a_frozen_part_of_it_stays_frozen():
+    backbone = tiny()
+    backbone.model.ln_final.requires_grad_(False)
+    before = {name: weights.requires_grad for name, weights in backbone.named_parameters()}
+    method = play(build(backbone), 1).method
+    assert not any(weights.requires_grad for weights in backbone.parameters())
+    method.release()
+    assert {name: weights.requires_grad for name, weights in backbone.named_parameters()} == before
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in backbone.modules())
+
+
+def test_frozen_clip_works_while_learning_as_it_does_at_test():
+    method = build().train()
+    assert method.adapters.training
+    assert not any(module.training for module in method.backbone.modules())
+
+
+@pytest.mark.parametrize("index", [1, 3])
+def test_a_task_that_is_not_the_next_one_is_refused(index):
+    playing = play(build(), 1)
+    with pytest.raises(MethodError, match=f"task {index} cannot be learned after 1 tasks"):
+        learn(playing, index)
+
+
 # States and counters
 
 
@@ -467,6 +498,41 @@ def test_everything_added_is_counted_as_trained_and_kept():
     frozen, limits, learned = 4 * 5, 3 * 4, 8
     assert footprint.bytes_between_tasks == 4 * footprint.parameters_added + frozen + limits + learned
     assert not any(name.startswith("backbone.") for report in playing.reports for name in report.trained)
+
+
+def test_on_vit_b_16_the_harness_counts_the_published_parameters_and_eleven_more_autoencoders(monkeypatch):
+    monkeypatch.setattr("vlcl_bench.backbones.clip.trained_tokens", lambda model, tokenizer: None)  # needs values
+    with torch.device("meta"):
+        model = open_clip.create_model("ViT-B-16", load_weights=False, device="meta")
+        convolutions = torchvision.models.alexnet().features[:-2].requires_grad_(False)
+        backbone = OpenClipBackbone("ViT-B-16", model, open_clip.get_tokenizer("ViT-B-16"))
+    cls = moe_class()
+    monkeypatch.setattr(sys.modules[cls.__module__], "alexnet_features", lambda device: convolutions)
+    with torch.device("meta"):
+        method = cls(backbone, make_config(cls, {}, "full"))
+        pristine = backbone_sizes(backbone)
+        for _, mixture in method.adapters.all():
+            for _ in range(11):
+                mixture.add_router()
+        for _ in range(12):
+            method.selector.add(256 * 13 * 13, torch.device("meta"))
+    monkeypatch.setattr(cls, "to", lambda self, device: self)
+    playing = InlinePlayer(method, PlayedProtocol(), 0, torch.device("meta"), pristine)
+    learnt = {name for name, _ in method.named_parameters() if name.startswith(("adapters.", "selector.coders."))}
+    playing._trained = learnt
+    footprint = playing.footprint()
+    assert footprint.parameters_added == footprint.parameters_trained == 155_413_680
+    assert 51_059_712 + 12 * 8_696_164 == 155_413_680
+    assert round((51_059_712 + 8_696_164) / 1e6, 1) == 59.8  # as published
+    frozen_experts, limits, learned = 24 * 22, 12 * 4, 8
+    kept = 4 * (155_413_680 + 2_469_696) + frozen_experts + limits + learned
+    assert footprint.bytes_between_tasks == kept
+
+
+def test_the_published_rates_are_those_of_data_sets_of_the_full_protocol():
+    rates = sys.modules[moe_class().__module__].PUBLISHED_RATES
+    assert rates.keys() <= set(load_protocol("mtil-1").tasks)
+    assert rates == {"aircraft": 5e-3, "cifar100": 5e-3, "eurosat": 1e-4, "mnist": 1e-4}
 
 
 def test_without_a_selector_only_adapters_are_trained_and_counted():

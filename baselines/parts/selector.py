@@ -141,6 +141,6 @@ def alexnet_features(device: torch.device) -> Features:
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         raise MachineError(
             f"AlexNet's weights cannot be had: {error}",
-            f"Put torchvision's {ALEXNET_FILE} into {path.parent}, or take --set selector_features=tower.",
+            f"Put torchvision's {ALEXNET_FILE} into {path.parent}.",
         ) from error
     return network.eval().requires_grad_(False).to(device)

@@ -87,7 +87,7 @@ def unranked_because(record: Record) -> str:
     if name in {info.name for info in list_methods()}:
         try:
             cls = load_method(name).cls
-            return cls.unranked_because(cls.Config.model_validate(record.identity.config))
+            return cls.unranked_because(cls.Config.model_validate(record.identity.config)) or record.unranked_because
         except (VlclError, ValueError):  # a record of settings that the method no longer has
             pass
     return record.unranked_because
