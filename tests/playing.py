@@ -138,7 +138,7 @@ def cosines(images: Tensor, texts: Tensor) -> Tensor:
 def check_gradient(
     method: Any, loss: Any, names: tuple[str, ...], step: float = 1e-5, atol: float = 1e-7, rtol: float = 1e-5
 ) -> None:
-    """Compare autograd with central differences for the first three and last entries of named parameters."""
+    """Compare autograd with central differences at places 0, 1, the middle and the last of named parameters."""
     parameters = dict(method.backbone.named_parameters())
     for parameter in parameters.values():
         parameter.grad = None

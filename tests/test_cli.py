@@ -23,7 +23,7 @@ RUN = ("run", "--protocol", "tiny", "--method", "finetune")
 COMMANDS = [
     [], ["run"], ["protocols"], ["methods"], ["methods", "new"], ["show"], ["score"], ["leaderboard"],
     ["leaderboard", "build"], ["world"], ["world", "sheet"], ["world", "freeze"], ["world", "pretrain"],
-    ["world", "cards"],
+    ["world", "cards"], ["world", "diffuse"], ["world", "recognise"],
     ["world", "check"], ["conformance"], ["doctor"], ["sweep"], ["data"], ["data", "list"], ["data", "card"],
     ["data", "verify"], ["data", "get"], ["data", "gc"],
 ]  # fmt: skip
@@ -159,7 +159,8 @@ def test_the_lists_are_json() -> None:
     assert all(len(prints[name]) == 64 for name in ("mini-mtil-1", "mini-mtil-2", "tiny"))
     assert prints["mtil-1"] is None  # nobody has described its data here
     methods = vlcl("methods", "--json").json["methods"]
-    assert {"zero_shot", "finetune", "l2", "wise_ft", "lwf"} <= {method["name"] for method in methods}
+    names = {"zero_shot", "finetune", "l2", "lwf", "lwf_vr", "icarl", "wise_ft", "zscl", "moe_adapter"}
+    assert names <= {method["name"] for method in methods}
     assert "finetune" in vlcl("methods").out
     assert "mini-mtil-1" in vlcl("protocols").out
 

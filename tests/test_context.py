@@ -11,7 +11,7 @@ from fakes import AUGMENTATION, SIDE, FakeBackbone, make_budget, make_context, m
 
 from vlcl_bench.data.transforms import crop_box
 from vlcl_bench.errors import MethodError
-from vlcl_bench.methods.context import random_crops
+from vlcl_bench.methods.context import random_crops, shuffled
 from vlcl_bench.protocols import Augmentation
 
 
@@ -177,6 +177,13 @@ def test_trained_parameters_are_metered_under_the_methods_names(backbone):
 def test_an_epoch_holds_every_picture_once(backbone):
     rows = first_rows(make_context(backbone, budget=make_budget(batch_size=8)), make_task(samples=20), 3)
     assert sorted(row for batch in rows for row in batch) == list(range(20))
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 4), (-1, 4), (4, 0), (4, -1)])
+def test_batches_of_nothing_are_refused_and_not_waited_for(count, size):
+    rows = shuffled(count, size, torch.Generator())
+    with pytest.raises(MethodError, match=f"batches of {size} .* of {count} "):
+        next(rows)
 
 
 def test_the_next_epoch_is_shuffled_anew(backbone):

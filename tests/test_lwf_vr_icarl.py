@@ -190,9 +190,7 @@ def test_every_setting_of_lwf_vr_changes_the_result(setting, value):
 
 def test_lwf_vr_counts_its_reference_pictures():
     counts = play(build("lwf_vr"), 1, steps=5, batch_size=5, reference_batch=4).reports[0].counts
-    assert counts == {
-        "task_pictures": 25, "reference_pictures": 20, "synthetic_pictures": 0, "replayed_samples": 0
-    }  # fmt: skip
+    assert {key: count for key, count in counts.items() if count} == {"task_pictures": 25, "reference_pictures": 20}
 
 
 def test_lwf_vr_learns_a_captioned_task():

@@ -1,7 +1,9 @@
 """The method interface and the baselines, on a dual encoder of a few linear layers."""
 
 import copy
+import itertools
 
+import playing
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from safetensors.torch import load, save
 
 from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
 from vlcl_bench.errors import UsageError
+from vlcl_bench.methods.context import Context
 from vlcl_bench.methods.registry import load_method, make_config
 from vlcl_bench.methods.template import write_template
 from vlcl_bench.tasks import task_query
@@ -213,6 +216,172 @@ def test_the_recipes_logits_are_scaled_cosines_against_the_first_templates_promp
     texts = plain.backbone.encode_text(plain.backbone.tokenize(prompts))
     images = plain.backbone.encode_image(batch.images)
     torch.testing.assert_close(logits, 10 * F.cosine_similarity(images[:, None], texts[None], dim=-1))
+
+
+# Settings
+
+
+RECIPE = {"label_smoothing": 0.2}
+DISTILLATION = {"image_weight": 1.0, "text_weight": 1.0, "temperature": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "published", "mini"),
+    [
+        ("zero_shot", {}, {}),
+        ("finetune", RECIPE, {}),
+        ("l2", RECIPE | {"weight": 1.0}, {"weight": 0.1}),
+        ("lwf", RECIPE | DISTILLATION, {}),
+        ("lwf_vr", RECIPE | DISTILLATION | {"texts": 1000, "words": 10}, {}),
+        (
+            "icarl",
+            RECIPE | DISTILLATION
+            | {"memory": 10_000, "memory_batch": None, "herding": True, "herding_pictures": 30_000},
+            {"memory": 143},
+        ),
+        ("wise_ft", RECIPE | {"alpha": 0.2, "anchor": "previous"}, {}),
+        (
+            "zscl",
+            RECIPE | DISTILLATION
+            | {"l2_weight": 1.0, "ensemble": True, "distill": "logits", "feature_weight": 1.0, "cache": True}
+            | {"reference_pictures": None, "reference_texts": None},
+            {},
+        ),
+    ],
+)  # fmt: skip
+def test_the_defaults_are_the_published_values_and_on_mini_protocols_those_chosen_there(name, published, mini):
+    cls = load_method(name).cls
+    assert cls.mini_settings == mini
+    assert make_config(cls, {}, "full").model_dump() == published
+    assert make_config(cls, {}, "mini").model_dump() == published | mini
+
+
+def moment(name, **settings):
+    """In the middle of task 2, in double precision: method, loss as a function, cross-entropy by hand."""
+    method = playing.build(name, precise=True, **settings)
+    for index in (1, 2):
+        task, ctx = make_task(index), playing.context(method)
+        playing.shaken(method, seed=index)
+        method.start(task, ctx)
+        if index == 1:
+            method.finish(task, ctx)
+    playing.shaken(method, seed=3)
+    if name == "lwf":
+        method._reference = itertools.repeat(next(method._reference))
+    model, batch = method.backbone, next(playing.context(method).batches(task))
+
+    def plain(smoothing):
+        logits = playing.cosines(model.encode_image(batch.images), model.encode_text(model.tokenize(task.prompts)))
+        return playing.smoothed_loss(logits, batch.labels, smoothing).item()
+
+    return method, lambda: playing.whole_loss(method, batch, ctx, task.prompts), plain
+
+
+@pytest.mark.parametrize(
+    ("name", "has_terms"),
+    [("finetune", False), ("wise_ft", False), ("l2", True), ("lwf", True), ("lwf_vr", True), ("icarl", True),
+     ("zscl", True)],
+)  # fmt: skip
+def test_label_smoothing_acts_on_the_cross_entropy_of_every_learner_and_on_no_other_term(name, has_terms):
+    loss, plain = {}, {}
+    for smoothing in (0.1, 0.2):
+        _, whole, by_hand = moment(name, label_smoothing=smoothing)
+        loss[smoothing], plain[smoothing] = whole().item(), by_hand(smoothing)
+    assert abs(plain[0.1] - plain[0.2]) > 0.01
+    assert loss[0.1] - loss[0.2] == pytest.approx(plain[0.1] - plain[0.2], abs=1e-10)
+    others = loss[0.2] - plain[0.2]
+    assert others > 0.1 if has_terms else others == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize("name", ["l2", "lwf"])
+def test_the_whole_losss_gradient_equals_finite_differences(name):
+    method, loss, _ = moment(name)
+    names = ("towers.visual.1.weight", "towers.visual.3.bias", "towers.words.weight", "towers.textual.weight")
+    playing.check_gradient(method, loss, names)
+
+
+REPLAY = {"memory": 9, "herding": False}
+SETTINGS = [
+    ("finetune", {}, "label_smoothing", 0.1, ()),
+    ("l2", {}, "label_smoothing", 0.1, ()),
+    ("l2", {}, "weight", 3.0, ()),
+    ("lwf", {}, "label_smoothing", 0.1, ()),
+    ("lwf", {}, "image_weight", 3.0, ()),
+    ("lwf", {}, "text_weight", 3.0, ()),
+    ("lwf", {}, "temperature", 5.0, ()),
+    ("lwf_vr", {"texts": 30}, "label_smoothing", 0.1, ()),
+    ("lwf_vr", {"texts": 30}, "image_weight", 3.0, ()),
+    ("lwf_vr", {"texts": 30}, "text_weight", 3.0, ()),
+    ("lwf_vr", {"texts": 30}, "temperature", 5.0, ()),
+    ("lwf_vr", {"texts": 30}, "texts", 7, ()),
+    ("lwf_vr", {"texts": 30}, "words", 3, ()),
+    ("wise_ft", {}, "label_smoothing", 0.1, ()),
+    ("wise_ft", {}, "alpha", 0.5, ()),
+    ("wise_ft", {}, "anchor", "zero_shot", ()),
+    ("icarl", REPLAY, "label_smoothing", 0.1, ()),
+    ("icarl", REPLAY, "image_weight", 3.0, ()),
+    ("icarl", REPLAY, "text_weight", 3.0, ()),
+    ("icarl", REPLAY, "temperature", 5.0, ()),
+    ("icarl", REPLAY, "memory", 5, ("replayed_samples",)),
+    ("icarl", REPLAY, "memory_batch", 3, ("replayed_samples",)),
+    ("icarl", REPLAY, "herding", True, ("reference_pictures", "replayed_samples")),
+    ("icarl", {"memory": 9}, "herding_pictures", 10, ("reference_pictures", "replayed_samples")),
+    ("zscl", {}, "label_smoothing", 0.1, ()),
+]
+
+
+@pytest.fixture
+def outcome(monkeypatch):
+    """Plays a method on two tasks: its weights, and by counter what was counted and which pictures it handed out."""
+    handed = {}
+
+    def watch(name, seen):
+        original = getattr(Context, name)
+
+        def watched(self, *given, **named):
+            found = original(self, *given, **named)
+            if name in ("batches", "reference_rows"):
+                return (seen(given, named, one) or one for one in found)
+            seen(given, named, found)
+            return found
+
+        monkeypatch.setattr(Context, name, watched)
+
+    def keep(counter, *arrays):
+        handed.setdefault(counter, []).extend(array.tobytes() for array in arrays)
+
+    def batch_seen(given, named, batch):
+        train = named.get("purpose", "train") == "train"
+        keep("task_pictures" if train else "reference_pictures", batch.indices, batch.images.numpy())
+
+    watch("batches", batch_seen)
+    watch("reference_rows", lambda given, named, rows: keep("reference_pictures", rows))
+    watch("task_images", lambda given, named, found: keep("reference_pictures", given[1]))
+    watch("replayed", lambda given, named, found: keep("replayed_samples", given[0].numpy()))
+
+    def outcome(name, **settings):
+        handed.clear()
+        player = playing.play(playing.build(name, **settings), 1, 2)
+        counts = {key: [report.counts[key] for report in player.reports] for key in player.reports[0].counts}
+        return weights(player.method), {key: (counts[key], handed.get(key)) for key in counts}
+
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "setting", "value", "draws"), SETTINGS, ids=[f"{row[0]}-{row[2]}" for row in SETTINGS]
+)
+def test_a_setting_changes_the_result_and_no_draw_or_count_but_its_own(outcome, name, base, setting, value, draws):
+    plain, used = outcome(name, **base)
+    other, used_then = outcome(name, **{**base, setting: value})
+    assert not same(plain, other)
+    assert all(used["task_pictures"])
+    assert tuple(key for key in used if used[key] != used_then[key]) == draws
+
+
+@pytest.mark.parametrize("name", ["finetune", "l2", "lwf", "lwf_vr", "icarl", "wise_ft"])
+def test_every_setting_is_looked_at(name):
+    assert {row[2] for row in SETTINGS if row[0] == name} == set(load_method(name).cls.Config.model_fields)
 
 
 # l2

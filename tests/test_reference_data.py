@@ -188,6 +188,23 @@ def test_no_more_pictures_are_lent_than_the_protocol_allows(trees: Path, monkeyp
     assert len(opened(trees, "pictures", reference_pictures=2).pictures) == 2
 
 
+@pytest.mark.parametrize("kind", ["pictures", "texts"])
+@pytest.mark.parametrize("count", [0, -3])
+def test_a_setting_that_leaves_nothing_to_lend_is_refused(kind: str, count: int, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"reference_{kind} is {count}") as refused:  # before any data are looked for
+        opened(tmp_path, "pictures", "texts", **{f"reference_{kind}": count})
+    assert f"reference_{kind}" in refused.value.hint
+
+
+def test_a_protocol_that_lends_no_pictures_refuses_a_method_that_needs_them(
+    trees: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FULL.budget, "auxiliary_size", 0)
+    with pytest.raises(UsageError, match="auxiliary_size"):
+        opened(trees, "pictures", "texts")
+    assert len(opened(trees, "texts").texts) == 3
+
+
 def test_the_full_reference_is_imagenets_training_pictures_decoded_on_demand(trees: Path) -> None:
     found = opened(trees, "pictures", "texts")
     assert isinstance(found.pictures, UncheckedPictures)

@@ -13,7 +13,7 @@ from vlcl_bench.errors import MethodError, UsageError
 from vlcl_bench.methods import registry
 from vlcl_bench.methods.registry import list_methods, load_method, make_config, parse_settings, source_digest
 
-BASELINES = {"finetune", "l2", "lwf", "wise_ft", "zero_shot"}
+BASELINES = {"finetune", "icarl", "l2", "lwf", "lwf_vr", "moe_adapter", "wise_ft", "zero_shot", "zscl"}
 
 METHOD = '''"""A method of a test."""
 from vlcl_bench.methods import Method

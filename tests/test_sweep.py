@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import itertools
 import json
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +19,7 @@ import pytest
 from fakes import FakeDataSet
 from harness import TINY, World, method_file, tree, vlcl
 
-from vlcl_bench.cli.sweep import final_table, rows
+from vlcl_bench.cli.sweep import final_table, live_table, progress_table, rows
 from vlcl_bench.data.sources import MINI_REFERENCE
 from vlcl_bench.engine.prepare import Request
 from vlcl_bench.engine.reporter import Reporter
@@ -37,6 +39,7 @@ BROKEN = """
 @pytest.fixture(autouse=True)
 def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "PAUSE", 0.02)
+    monkeypatch.setattr(runner, "REST", 0.05)
 
 
 def sweep_file(folder: Path, text: str) -> Path:
@@ -215,7 +218,8 @@ def test_a_dry_run_with_reference_data_leaves_an_empty_store_empty(tmp_path: Pat
     store.mkdir()
     path = sweep_file(tmp_path, block(["zscl"], protocol="mini-mtil-1"))
     before = tree(tmp_path)
-    ended = vlcl("sweep", path, "--dry-run", "--json", "--store", store, "--runs", tmp_path / "runs")
+    folders = ("--store", store, "--runs", tmp_path / "runs", "--submissions", tmp_path / "submissions")
+    ended = vlcl("sweep", path, "--dry-run", "--json", *folders)
     assert ended.code == 0, ended.err
     assert states(ended) == {"zscl": "waiting"}
     assert not list(store.iterdir())
@@ -295,10 +299,41 @@ def test_a_failing_run_is_told_with_its_error_and_the_others_are_done(
 
 @pytest.fixture(autouse=True)
 def _own_signals() -> Iterator[None]:
-    """A sweep takes over SIGTERM for its process, which here is that of all tests."""
-    before = signal.getsignal(signal.SIGTERM)
+    """A sweep takes over SIGTERM and SIGHUP for its process, which here is that of all tests."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+ERROR = "error: it broke\n"
+
+
+def killed_by(name: str) -> str:
+    return f"import signal; os.kill(os.getpid(), signal.{name}); time.sleep(60)"
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (killed_by("SIGKILL"), "killed by signal 9 (SIGKILL)"),
+        ("sys.stderr.write('3 of 40\\n'); sys.stderr.flush(); " + killed_by("SIGKILL"), "killed by signal 9 (SIGKILL)"),
+        (killed_by("SIGRTMIN + 1"), f"killed by signal {signal.SIGRTMIN + 1}"),
+        ("sys.exit(3)", "ended with code 3"),
+        ("sys.exit('error: it broke again')", "it broke again"),
+    ],
+)
+def test_a_run_is_told_with_the_error_of_this_attempt(
+    now: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs(monkeypatch, now)
+    (job,) = jobs = small_jobs(tmp_path, 1)
+    log = log_path(job.planned)
+    log.parent.mkdir()
+    log.write_text(ERROR)
+    run_all(jobs, 1, 1, lambda: None)
+    assert (job.state, job.error) == ("failed", told)
+    assert log.read_text().startswith(ERROR)
 
 
 def test_a_run_that_left_no_record_where_it_was_planned_has_failed(
@@ -323,6 +358,33 @@ def test_sigterm_ends_a_sweep_as_ctrl_c_does(tmp_path: Path, monkeypatch: pytest
         run_all(jobs, 1, 1, look)
     assert job.process is not None
     assert job.process.poll() == -signal.SIGTERM
+
+
+def test_sighup_ends_a_sweep_unless_it_is_ignored_as_nohup_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs(monkeypatch, FINISH)
+    raised = lambda: signal.raise_signal(signal.SIGHUP)  # noqa: E731
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    (job,) = jobs = small_jobs(tmp_path, 1)
+    run_all(jobs, 1, 1, raised)
+    assert job.state == "done"
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    shutil.rmtree(job.planned.folder)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    with pytest.raises(KeyboardInterrupt):
+        run_all(small_jobs(tmp_path, 1), 1, 1, raised)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+
+
+def test_a_handler_that_is_not_pythons_is_left_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(monkeypatch, FINISH)
+    (job,) = jobs = small_jobs(tmp_path, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(runner.signal, "getsignal", lambda number: None)
+        patch.setattr(runner.signal, "signal", lambda *given: pytest.fail("a handler was replaced"))
+        run_all(jobs, 1, 1, lambda: None)
+    assert job.state == "done"
 
 
 def test_an_interruption_ends_the_processes_and_starts_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,7 +433,7 @@ def test_stages_are_counted_from_the_journal(tmp_path: Path) -> None:
 
 
 def finished_job(words: tuple[str, str, str, str], **metrics: float | None) -> Any:
-    planned = SimpleNamespace(words=words)
+    planned = SimpleNamespace(words=words, request=SimpleNamespace(backbone=None))
     return SimpleNamespace(planned=planned, record=SimpleNamespace(scores={"metrics": metrics}), state="done")
 
 
@@ -392,13 +454,87 @@ def test_rows_are_means_over_seeds_with_the_sample_deviation() -> None:
     assert (second["n"], second["settings"], second["bwt"]) == (1, "a=1", {"mean": -8.0, "deviation": None})
 
 
-def test_the_final_table_has_a_line_for_each_row() -> None:
+def shown(table: Any, width: int = 120) -> list[str]:
+    """The lines of a table on a terminal."""
     from rich.console import Console
 
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(table)
+    return console.export_text().splitlines()
+
+
+def test_the_final_table_has_a_line_for_each_row() -> None:
     jobs = [finished_job(("p", "m", "", str(k)), transfer=v, avg=v, last=v, bwt=v) for k, v in ((0, 50.0), (1, 54.0))]
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(final_table(jobs))
-    assert console.export_text().count("52.0 ± 2.8") == 4
+    assert "\n".join(shown(final_table(jobs))).count("52.0 ± 2.8") == 4
+
+
+def test_runs_on_different_backbones_are_told_apart(tmp_path: Path) -> None:
+    record, jobs = read_record(RECORD.parent), []
+    for number, backbone in enumerate((None, "own.pt", None, "own.pt", "other.pt")):
+        request = Request("p", "m", {"weight": 2}, seed=number, backbone=backbone)
+        planned = Planned(request, f"hash{number}", tmp_path / f"hash{number}", 2, None)
+        jobs.append(Job(planned, "done", record=record))
+    assert jobs[0].planned.words == ("p", "m", "weight=2", "0")
+    assert jobs[1].planned.words == ("p", "m", "backbone=own.pt, weight=2", "1")
+    found = [(row["backbone"], row["settings"], row["n"]) for row in rows(jobs)]
+    assert found == [
+        (None, "weight=2", 2),
+        ("own.pt", "backbone=own.pt, weight=2", 2),
+        ("other.pt", "backbone=other.pt, weight=2", 1),
+    ]
+    told = "\n".join(shown(final_table(jobs)))
+    assert told.count("own.pt") == told.count("other.pt") == 1
+
+
+# The table while it goes
+
+
+def sixty(folder: Path) -> list[Job]:
+    """A sweep in its midst: 20 done, 5 committed, 4 failed, 6 running, 25 to come; the failed ones lie between."""
+    jobs = small_jobs(folder, 60)
+    states = ["done"] * 20 + ["committed"] * 5 + ["failed"] * 4 + ["running"] * 6 + ["waiting"] * 25
+    for job, state in zip(jobs, states, strict=True):
+        job.state = state  # type: ignore[assignment]
+        job.planned.request.settings["a_long_setting"] = "long word " * 20
+    return jobs
+
+
+def methods_in(lines: list[str]) -> list[int]:
+    """Numbers of the runs that have a line."""
+    return [int(line.split()[1][1:]) for line in lines if line.startswith("p ")]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize(
+    ("lines", "listed"),
+    [
+        (24, [*range(29, 35), *range(25, 29), *range(35, 47)]),  # running, failed, the next ones
+        (12, [*range(29, 35), *range(25, 29)]),
+        (10, [*range(29, 35), 27, 28]),  # the last ones that failed
+        (5, [29, 30, 31]),
+        (2, []),
+        (1, []),
+    ],
+)
+def test_of_more_runs_than_lines_the_running_failed_and_next_are_shown(
+    lines: int, listed: list[int], width: int, tmp_path: Path
+) -> None:
+    found = shown(live_table(sixty(tmp_path), lines), width)
+    assert len(found) <= lines
+    assert found[0] == "60 runs: 6 running, 4 failed, 25 waiting, 20 done, 5 committed"
+    assert methods_in(found) == listed
+    assert sum("of 2 stages" in line for line in found) == min(6, len(listed))
+
+
+def test_where_all_runs_have_a_line_all_are_shown(tmp_path: Path) -> None:
+    found = shown(live_table(sixty(tmp_path), 61))
+    assert len(found) == 61
+    assert methods_in(found) == list(range(60))
+
+
+def test_a_dry_run_shows_all_runs_with_all_their_settings(tmp_path: Path) -> None:
+    told = " ".join("\n".join(shown(progress_table(sixty(tmp_path)))).split())
+    assert told.count("long") >= 60 * 20
 
 
 def test_a_failed_run_makes_the_exit_code_4_and_the_others_are_in_the_table(
@@ -463,6 +599,122 @@ def test_an_interrupted_sweep_goes_on_and_ends_as_an_unbroken_run(
 
 
 # Runs that another process is doing
+
+
+def test_the_engine_says_of_a_held_folder_what_a_sweep_listens_for(tmp_path: Path) -> None:
+    from vlcl_bench.engine.run import locked
+
+    with (tmp_path / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(UsageError) as refused, locked(tmp_path, None):  # type: ignore[arg-type]
+            pytest.fail("the lock was taken twice")
+    assert refused.value.message.startswith(runner.AT_WORK)
+
+
+def test_looking_at_a_lock_sees_its_holder_and_no_other_looker(tmp_path: Path) -> None:
+    (job,) = small_jobs(tmp_path, 1)
+    assert not runner.is_held(job.planned)
+    job.planned.folder.mkdir()
+    assert not runner.is_held(job.planned)
+    with (job.planned.folder / ".lock").open("w") as handle:
+        assert not runner.is_held(job.planned)
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        assert not runner.is_held(job.planned)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        assert runner.is_held(job.planned)
+
+
+TRIES = "tries = folder.with_suffix('.tries'); open(tries, 'a').write('x'); tried = len(tries.read_text())\n"
+REFUSE = "sys.stderr.write(f'error: another process is at work in {folder}\\nWait.\\n'); sys.exit(2)\n"
+
+
+def tries(folder: Path, number: int = 0) -> int:
+    path = folder / f"hash{number}.tries"
+    return len(path.read_text()) if path.exists() else 0
+
+
+def test_a_run_that_another_process_was_first_to_begin_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs(monkeypatch, TRIES + f"if folder.name == 'hash0' and tried == 1: {REFUSE}" + FINISH)
+    jobs = small_jobs(tmp_path, 2)
+    run_all(jobs, 1, 1, lambda: None)
+    assert [(job.state, job.error) for job in jobs] == [("done", "")] * 2
+    assert [tries(tmp_path, number) for number in (0, 1)] == [2, 1]
+
+
+def test_a_run_is_not_tried_again_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(monkeypatch, TRIES + REFUSE)
+    monkeypatch.setattr(runner, "RETURNS", 2)
+    (job,) = jobs = small_jobs(tmp_path, 1)
+    run_all(jobs, 1, 1, lambda: None)
+    assert job.state == "failed"
+    assert job.error == f"another process is at work in {job.planned.folder}"
+    assert tries(tmp_path) == 3
+
+
+def test_a_run_that_is_refused_rests_before_it_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(monkeypatch, TRIES + f"if tried == 1: {REFUSE}" + FINISH)
+    monkeypatch.setattr(runner, "REST", 0.3)
+    (job,) = jobs = small_jobs(tmp_path, 1)
+    looks = []
+    run_all(jobs, 1, 1, lambda: looks.append((job.state, job.rests_until, job.started)))
+    assert "waiting" in [state for state, _, _ in looks]
+    until = max(until for _, until, _ in looks)
+    assert job.started >= until > 0
+
+
+@pytest.mark.parametrize("finishes", [True, False])
+def test_a_failing_run_whose_folder_another_process_holds_is_left_to_that_process(
+    finishes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs(monkeypatch, TRIES + "time.sleep(0.1); sys.stderr.write('error: it broke\\n'); sys.exit(4)")
+    (job,) = jobs = small_jobs(tmp_path, 1)
+    job.planned.folder.mkdir()
+    with (job.planned.folder / ".lock").open("w") as handle:
+
+        def look() -> None:
+            if job.process is not None and not job.returns and not handle.closed:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            elif job.returns and not handle.closed:
+                assert (job.state, job.process) == ("waiting", None)
+                if finishes:
+                    concluded(job.planned)
+                handle.close()
+
+        run_all(jobs, 1, 1, look)
+    # Where the other process gives up, the run is tried once more, and its error is its own.
+    assert (job.state, job.error) == (("done", "") if finishes else ("failed", "it broke"))
+    assert tries(tmp_path) == (1 if finishes else 2)
+
+
+def test_a_failing_run_that_another_process_finished_meanwhile_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = "(folder / 'journal.jsonl').write_text('{\"event\":\"finished\"}\\n')\n"
+    programs(monkeypatch, FINISH + finish + REFUSE)
+    (job,) = jobs = small_jobs(tmp_path, 1)
+    run_all(jobs, 1, 1, lambda: None)
+    assert (job.state, job.error) == ("done", "")
+
+
+def test_two_sweeps_at_once_do_each_run_once_and_both_end_with_all_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "import fcntl; time.sleep(0.1); folder.mkdir(exist_ok=True); lock = open(folder / '.lock', 'w')\n"
+    text += "try: fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\nexcept OSError: " + REFUSE
+    text += "journal = folder / 'journal.jsonl'\n"
+    text += "if journal.exists(): sys.exit(0)\n"
+    text += TRIES + "time.sleep(0.1); shutil.copy(record, folder)\n"
+    programs(monkeypatch, text + 'journal.write_text(\'{"event":"finished"}\\n\')')
+    sweeps = [small_jobs(tmp_path, 3) for _ in range(2)]
+    threads = [threading.Thread(target=run_all, args=(jobs, 2, 1, lambda: None)) for jobs in sweeps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [[(job.state, job.error) for job in jobs] for jobs in sweeps] == [[("done", "")] * 3] * 2
+    assert [tries(tmp_path, number) for number in range(3)] == [1, 1, 1]
 
 
 def concluded(planned: Planned) -> None:

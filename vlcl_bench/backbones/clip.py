@@ -38,7 +38,10 @@ class OpenClipBackbone(Backbone):
         self._trained_tokens = trained_tokens(model, tokenizer)
 
     def random_texts(self, count: int, words: int, generator: torch.Generator) -> Tensor:
-        """See :meth:`Backbone.random_texts`; only tokens whose vector pretraining has trained are drawn."""
+        """See :meth:`Backbone.random_texts`; only tokens whose vector pretraining has trained are drawn.
+
+        Never drawn as words are the start and the end token, and token 0, which also pads.
+        """
         if self._trained_tokens is None:
             return super().random_texts(count, words, generator)
         places = torch.randint(len(self._trained_tokens), (count, words), generator=generator)

@@ -15,6 +15,7 @@ from vlcl_bench.cli import EXIT_CODES
 from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, emit
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
     from vlcl_bench.sweep.runner import Job
@@ -76,7 +77,7 @@ def sweep(
 
         if console.is_terminal:
             with Live(console=console, refresh_per_second=2) as live:
-                run_all(found, jobs, each, lambda: live.update(progress_table(found)))
+                run_all(found, jobs, each, lambda: live.update(live_table(found, console.height - 1)))
         else:
             run_all(found, jobs, each, say_ended)
     if as_json:
@@ -97,9 +98,38 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=EXIT_CODES)(sweep)
 
 
-def progress_table(jobs: list[Job]) -> Table:
-    """A line for each run: where it is, and its headline numbers once it is done."""
+def live_table(jobs: list[Job], lines: int) -> RenderableType:
+    """The progress table in no more than ``lines`` lines of a terminal.
+
+    Where not every run has a line, a count of all comes first, then those that are running, that failed (the last
+    of them) and that come next, as many as fit.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    if len(jobs) < lines:
+        return progress_table(jobs, one_line=True)
+    by_state: dict[str, list[Job]] = {state: [] for state in ("running", "failed", "waiting", "done", "committed")}
+    for job in jobs:
+        by_state[job.state].append(job)
+    counts = ", ".join(f"{len(group)} {state}" for state, group in by_state.items() if group)
+    count = Text(f"{len(jobs)} runs: {counts}", no_wrap=True, overflow="ellipsis")
+    room = lines - 2  # the count and the headings
+    if room < 1:
+        return count
+    listed = by_state["running"][:room]
+    listed += by_state["failed"][max(0, len(by_state["failed"]) - (room - len(listed))) :]
+    listed += by_state["waiting"][: room - len(listed)]
+    return Group(count, progress_table(listed, one_line=True))
+
+
+def progress_table(jobs: list[Job], one_line: bool = False) -> Table:
+    """A line for each run: where it is, and its headline numbers once it is done.
+
+    Long settings take several lines, or are cut short with ``one_line``.
+    """
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, padding=(0, 1, 0, 0))
     for heading in ("protocol", "method", "settings", "seed", "state", *HEADLINES, "seconds"):
@@ -111,7 +141,10 @@ def progress_table(jobs: list[Job]) -> Table:
             state = f"{job.stages_done()} of {job.planned.stages} stages"
             seconds = f"{time.monotonic() - job.started:.0f}"
         numbers = [_shown(_metric(job, name)) for name in HEADLINES]
-        table.add_row(*job.planned.words, state, *numbers, seconds)
+        protocol, method, settings, seed = job.planned.words
+        # The column may still wrap, so that it is the first to be made narrow.
+        shown = Text(settings, no_wrap=True, overflow="ellipsis") if one_line else settings
+        table.add_row(protocol, method, shown, seed, state, *numbers, seconds)
     return table
 
 
@@ -131,13 +164,14 @@ def final_table(jobs: list[Job]) -> Table:
 
 def rows(jobs: list[Job]) -> list[dict[str, Any]]:
     """Means and sample standard deviations over the seeds of runs that are done."""
-    groups: defaultdict[tuple[str, str, str], list[Job]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str, str, str | None], list[Job]] = defaultdict(list)
     for job in jobs:
         if job.record is not None:
-            groups[job.planned.words[:3]].append(job)
+            groups[*job.planned.words[:3], job.planned.request.backbone].append(job)
     found = []
-    for (protocol, method, settings), group in groups.items():
-        row: dict[str, Any] = {"protocol": protocol, "method": method, "settings": settings, "n": len(group)}
+    for (protocol, method, settings, backbone), group in groups.items():
+        row: dict[str, Any] = {"protocol": protocol, "method": method, "settings": settings, "backbone": backbone}
+        row["n"] = len(group)
         for name in HEADLINES:
             values = [value for job in group if (value := _metric(job, name)) is not None]
             mean = math.fsum(values) / len(values) if len(values) == len(group) else None
@@ -172,6 +206,6 @@ def _facts(job: Job) -> dict[str, Any]:
     request = job.planned.request
     return {
         "run": job.planned.run_hash, "folder": str(job.planned.folder), "protocol": request.protocol,
-        "method": request.method, "settings": request.settings, "seed": request.seed, "state": job.state,
-        "error": job.error or None, "metrics": {name: _metric(job, name) for name in HEADLINES},
+        "method": request.method, "settings": request.settings, "backbone": request.backbone, "seed": request.seed,
+        "state": job.state, "error": job.error or None, "metrics": {name: _metric(job, name) for name in HEADLINES},
     }  # fmt: skip

@@ -109,13 +109,24 @@ def plan_reference(protocol: Protocol, kinds: Sequence[str], config: Any, places
     """What a protocol lends to a method that declares ``kinds``; ``None`` for one that declares none.
 
     A method's settings ``reference_pictures`` and ``reference_texts`` (``None``: all) say how many are taken, drawn
-    with seed 42. Raises :class:`UsageError` for a kind that does not exist.
+    with seed 42. Raises :class:`UsageError` for a kind that does not exist, and where none would be left to lend.
     """
     if not kinds:
         return None
     unknown = set(kinds) - set(KINDS)
     if unknown:
         raise UsageError(f"no auxiliary data {sorted(unknown)}", f"A method can declare: {', '.join(KINDS)}.")
+    for kind in kinds:
+        asked = getattr(config, f"reference_{kind}", None)
+        if asked is not None and asked < 1:
+            raise UsageError(
+                f"reference_{kind} is {asked}; expected at least 1", f"Leave reference_{kind} out to take all of them."
+            )
+    if "pictures" in kinds and protocol.budget.auxiliary_size < 1:
+        raise UsageError(
+            "the method needs reference pictures; the protocol lends none (its auxiliary_size is 0)",
+            "Choose a method without reference pictures, or set auxiliary_size in the protocol's file.",
+        )
     mini = protocol.scale == "mini"
     found = _mini_reference(kinds, protocol.side) if mini else _real_reference(kinds, places, protocol.side)
     sizes = {"pictures": found.count, "texts": len(found.texts)}

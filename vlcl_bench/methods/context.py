@@ -271,7 +271,15 @@ def _drawn_captions(task: Task, rows: np.ndarray, generator: torch.Generator) ->
 
 
 def shuffled(count: int, size: int, generator: torch.Generator) -> Iterator[np.ndarray]:
-    """Rows of endless shuffled batches; the last of an epoch may be short."""
+    """Rows of endless shuffled batches; the last of an epoch may be short.
+
+    The first ``next`` raises :class:`MethodError` where there is no row to draw, or a batch would have none.
+    """
+    if count < 1 or size < 1:
+        raise MethodError(
+            f"batches of {size} were asked for of {count} pictures or texts; both must be at least 1",
+            "Look at the method's settings: a size or a number of pictures is 0 or negative.",
+        )
     while True:
         order = torch.randperm(count, generator=generator).numpy()
         for start in range(0, count, size):

@@ -57,9 +57,11 @@ class Planned:
 
     @property
     def words(self) -> tuple[str, str, str, str]:
-        """Protocol, method, settings and seed, for tables."""
-        settings = ", ".join(f"{key}={value}" for key, value in self.request.settings.items())
-        return self.request.protocol, self.request.method, settings, str(self.request.seed)
+        """Protocol, method, settings (with the backbone where it is not left to the protocol) and seed, for tables."""
+        settings = [f"{key}={value}" for key, value in self.request.settings.items()]
+        if self.request.backbone is not None:
+            settings.insert(0, f"backbone={self.request.backbone}")
+        return self.request.protocol, self.request.method, ", ".join(settings), str(self.request.seed)
 
 
 def read_sweep(path: Path) -> SweepFile:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from vlcl_bench.engine.journal import JOURNAL_NAME, LOCK_NAME
 from vlcl_bench.engine.prepare import Request
-from vlcl_bench.errors import VlclError
+from vlcl_bench.errors import UsageError, VlclError
 from vlcl_bench.records import RECORD_NAME, Record, read_record
 from vlcl_bench.sweep.plan import Planned
 
@@ -27,6 +27,12 @@ PAUSE = 0.5
 PATIENCE = 30
 """Seconds that a process is given to end after it was asked to."""
 LOGS = "sweep-logs"
+AT_WORK = "another process is at work in"
+"""What ``vlcl run`` says where a run's lock is taken."""
+REST = 5.0
+"""Seconds before a run that another process was first to take is looked at again."""
+RETURNS = 5
+"""How often a run goes back to waiting because another process was first; waiting for that process does not count."""
 
 
 @dataclass
@@ -40,6 +46,9 @@ class Job:
     seconds: float = 0.0
     record: Record | None = None
     error: str = ""
+    returns: int = 0
+    rests_until: float = 0.0
+    log_from: int = 0
     _seen: tuple[int, int] = field(default=(-1, 0))
 
     def stages_done(self) -> int:
@@ -68,15 +77,21 @@ def is_finished(planned: Planned) -> bool:
 
 
 def is_held(planned: Planned) -> bool:
-    """Whether another process is at work in the run's folder: one that a killed sweep left, or another sweep's."""
-    path = planned.folder / LOCK_NAME
-    if not path.exists():
+    """Whether another process is at work in the run's folder: one that a killed sweep left, or another sweep's.
+
+    A shared lock is tried: two sweeps that look at the same moment do not take each other for that process.
+    """
+    try:
+        handle = (planned.folder / LOCK_NAME).open("rb")
+    except OSError:  # none yet; what else may be wrong with it the run itself will say
         return False
-    with path.open("a") as handle:
+    with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
+        except OSError:
+            return False
     return False
 
 
@@ -99,11 +114,14 @@ def run_all(jobs: Sequence[Job], at_once: int, threads: int, look: Callable[[], 
     """Do the waiting jobs, ``at_once`` at a time with ``threads`` threads each; ``look`` is called again and again.
 
     Ctrl-C, SIGTERM, SIGHUP or an exception of ``look`` asks the processes to end and waits for them; the same sweep
-    goes on later. A run that another process is doing is waited for and not done twice.
+    goes on later. A signal that is ignored, as ``nohup`` makes SIGHUP, stays so. A run that another process is doing,
+    or was first to begin, is waited for and not done twice.
     """
     main = threading.current_thread() is threading.main_thread()
     signals = (signal.SIGTERM, signal.SIGHUP) if main else ()
-    before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
+    # A handler that Python does not know (None) could not be put back.
+    ours = [number for number in signals if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ours}
     waiting = [job for job in jobs if job.state == "waiting"]
     running: list[Job] = []
     try:
@@ -111,11 +129,11 @@ def run_all(jobs: Sequence[Job], at_once: int, threads: int, look: Callable[[], 
             for job in list(waiting):
                 if len(running) >= at_once:
                     break
-                if is_held(job.planned):
+                if time.monotonic() < job.rests_until or is_held(job.planned):
                     continue
                 waiting.remove(job)
-                if is_finished(job.planned):  # the other process has done it
-                    job.state, job.record = "done", read_record(job.planned.folder)
+                if is_finished(job.planned):  # another process has done it
+                    _take_record(job)
                     continue
                 running.append(job)
                 _start(job, threads)
@@ -123,6 +141,8 @@ def run_all(jobs: Sequence[Job], at_once: int, threads: int, look: Callable[[], 
                 if job.process is not None and job.process.poll() is not None:
                     _end(job)
                     running.remove(job)
+                    if job.state == "waiting":
+                        waiting.append(job)
             look()
             if running or waiting:
                 time.sleep(PAUSE)
@@ -137,6 +157,7 @@ def _start(job: Job, threads: int) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     with log.open("ab") as errors:
+        job.log_from = os.fstat(errors.fileno()).st_size  # what stands there is of earlier attempts
         job.process = subprocess.Popen(
             command(job.planned.request), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
             env=environment, start_new_session=True,
@@ -145,20 +166,48 @@ def _start(job: Job, threads: int) -> None:
 
 
 def _end(job: Job) -> None:
+    """Say how a run whose process is over has ended: done, failed, or waiting for another process that has it."""
     assert job.process is not None
     job.seconds = time.monotonic() - job.started
-    if job.process.returncode == 0:
-        try:
-            job.state, job.record = "done", read_record(job.planned.folder)
-        except VlclError as error:
-            # Usually the hash that was planned is not the one that was run: a file was edited meanwhile.
-            job.state = "failed"
-            job.error = f"{error.message} (has the method's or the protocol's file changed since the sweep began?)"
+    code = job.process.returncode
+    if code == 0:
+        # Usually the hash that was planned is not the one that was run: a file was edited meanwhile.
+        _take_record(job, " (has the method's or the protocol's file changed since the sweep began?)")
         return
-    job.state = "failed"
-    lines = log_path(job.planned).read_text(errors="replace").strip().splitlines()
-    told = [line for line in lines if line.startswith("error: ")][-1:] or lines[-1:]
-    job.error = told[-1].removeprefix("error: ") if told else f"ended with code {job.process.returncode}"
+    lines = _said(job)
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    # Another sweep may have begun the same run after we looked, and taken its lock while our process was starting.
+    lost = code == UsageError.exit_code and any(error.startswith(AT_WORK) for error in errors)
+    if is_finished(job.planned):
+        _take_record(job)
+    elif (lost or is_held(job.planned)) and job.returns < RETURNS:
+        job.state, job.process, job.seconds = "waiting", None, 0.0
+        job.returns, job.rests_until = job.returns + 1, time.monotonic() + REST
+    else:
+        job.state, job.error = "failed", (errors[-1:] or [_ended(code, lines)])[0]
+
+
+def _take_record(job: Job, why: str = "") -> None:
+    """Read the record of a run that is over; one that cannot be read has failed, perhaps because of ``why``."""
+    try:
+        job.state, job.record = "done", read_record(job.planned.folder)
+    except VlclError as error:
+        job.state, job.error = "failed", error.message + why
+
+
+def _said(job: Job) -> list[str]:
+    """The lines that the log has got since the job's process was started."""
+    path = log_path(job.planned)
+    said = path.read_bytes()[job.log_from :] if path.exists() else b""
+    return said.decode(errors="replace").strip().splitlines()
+
+
+def _ended(code: int, lines: list[str]) -> str:
+    """How a process that named no error came to its end."""
+    if code >= 0:
+        return lines[-1] if lines else f"ended with code {code}"
+    known = {number.value: number.name for number in signal.Signals}
+    return f"killed by signal {-code}" + (f" ({known[-code]})" if -code in known else "")
 
 
 def stop(jobs: Sequence[Job]) -> None:
