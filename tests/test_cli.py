@@ -23,7 +23,7 @@ RUN = ("run", "--protocol", "tiny", "--method", "finetune")
 COMMANDS = [
     [], ["run"], ["protocols"], ["methods"], ["methods", "new"], ["show"], ["score"], ["leaderboard"],
     ["leaderboard", "build"], ["world"], ["world", "sheet"], ["world", "freeze"], ["world", "pretrain"],
-    ["world", "cards"], ["world", "diffuse"], ["world", "recognise"],
+    ["world", "cards"], ["world", "diffuse"], ["world", "recognise"], ["synthesise"],
     ["world", "check"], ["conformance"], ["doctor"], ["sweep"], ["data"], ["data", "list"], ["data", "card"],
     ["data", "verify"], ["data", "get"], ["data", "gc"],
 ]  # fmt: skip

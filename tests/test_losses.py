@@ -7,8 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from vlcl_bench.methods.losses import (
+    alignment,
+    consolidation,
     distillation,
     distillation_both_ways,
+    fisher_weights,
     interpolate_,
     l2_to_anchor,
     snapshot,
@@ -179,3 +182,90 @@ def test_changing_a_snapshot_does_not_change_the_parameters():
     before = theta["b"].tolist()
     snapshot(theta.items())["b"].zero_()
     assert theta["b"].tolist() == before
+
+
+def shared_targets(groups):
+    return [[1 / groups.count(own) if own == other else 0.0 for other in groups] for own in groups]
+
+
+@pytest.mark.parametrize("groups", [[0, 1, 2, 3, 4], [0, 1, 0, 2, 0], [7, 7, 7, 7, 7]], ids=str)
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_alignment_shares_the_mass_over_equal_prompts_both_ways(groups, smoothing):
+    table, n = logits(60, 5, 5), 5
+    expected = [0.0, 0.0]
+    for way, scores in enumerate((table, table.T)):
+        for row, target in zip(scores.tolist(), shared_targets(groups), strict=True):
+            total = sum(math.exp(score) for score in row)
+            masses = [(1 - smoothing) * mass + smoothing / n for mass in target]
+            expected[way] -= sum(m * math.log(math.exp(s) / total) for m, s in zip(masses, row, strict=True)) / n
+    found = alignment(table, torch.tensor(groups), smoothing)
+    assert float(found) == pytest.approx(sum(expected), rel=1e-12)
+    rows_only = alignment(table, torch.tensor(groups), smoothing, both_ways=False)
+    assert float(rows_only) == pytest.approx(expected[0], rel=1e-12)
+
+
+def test_alignment_of_different_prompts_is_the_contrastive_loss():
+    table = logits(61, 6, 6)
+    own = torch.arange(6)
+    expected = F.cross_entropy(table, own) + F.cross_entropy(table.T, own)
+    assert float(alignment(table, own)) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_alignment_does_not_depend_on_the_order_of_the_batch():
+    table, groups, order = logits(62, 5, 5), torch.tensor([3, 1, 3, 0, 1]), torch.tensor([4, 2, 0, 1, 3])
+    found = alignment(table[order][:, order], groups[order], 0.2)
+    assert float(found) == pytest.approx(float(alignment(table, groups, 0.2)), rel=1e-12)
+
+
+def test_alignment_gradient_equals_finite_differences():
+    table, groups = logits(63, 4, 4).requires_grad_(), torch.tensor([0, 1, 0, 2])
+    alignment(table, groups, 0.2).backward()
+    expected = central_differences(lambda moved: alignment(moved, groups, 0.2), table.detach())
+    torch.testing.assert_close(table.grad, expected, atol=1e-8, rtol=1e-6)
+
+
+def test_fisher_weights_are_squares_over_their_mean_in_each_tensor():
+    found = fisher_weights({"a": torch.tensor([1.0, -2.0, 3.0]), "b": torch.tensor([[100.0], [0.0]])})
+    torch.testing.assert_close(found["a"], torch.tensor([1.0, 4.0, 9.0]) * 3 / 14)
+    torch.testing.assert_close(found["b"], torch.tensor([[2.0], [0.0]]))
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_fisher_weights_have_mean_one_whatever_the_gradients_size(scale):
+    found = fisher_weights({"a": scale * logits(64, 7, 3).float()})
+    assert float(found["a"].mean()) == pytest.approx(1, rel=1e-5)
+
+
+def test_fisher_weights_of_no_gradient_are_zero_and_finite():
+    assert torch.equal(fisher_weights({"a": torch.zeros(4)})["a"], torch.zeros(4))
+
+
+def test_fisher_weights_are_constant():
+    gradient = logits(65, 3).requires_grad_()
+    assert not fisher_weights({"a": gradient * 2})["a"].requires_grad
+
+
+def test_consolidation_is_the_weighed_sum_of_squares():
+    theta = {"a": torch.nn.Parameter(torch.tensor([1.0, 2.0])), "b": torch.nn.Parameter(torch.tensor([[3.0]]))}
+    anchor = {"a": torch.tensor([0.0, 4.0]), "b": torch.tensor([[6.0]])}
+    weights = {"a": torch.tensor([0.5, 3.0]), "b": torch.tensor([[2.0]])}
+    assert consolidation(theta, anchor, weights).item() == pytest.approx(0.5 * 1 + 3 * 4 + 2 * 9)
+
+
+def test_consolidations_gradient_is_twice_the_weighed_difference():
+    theta, anchor = parameters(70), snapshot(parameters(80).items())
+    weights = fisher_weights(snapshot(parameters(90).items()))
+    consolidation(theta, anchor, weights).backward()
+    for name, parameter in theta.items():
+        torch.testing.assert_close(parameter.grad, 2 * weights[name] * (parameter.detach() - anchor[name]))
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["one number", "a number for each"])
+def test_consolidation_with_weights_of_one_is_l2(whole):
+    theta, anchor = parameters(71), snapshot(parameters(81).items())
+    ones = {name: value.new_ones(()) if whole else torch.ones_like(value) for name, value in anchor.items()}
+    found = consolidation(theta, anchor, ones)
+    assert found.item() == pytest.approx(l2_to_anchor(theta, anchor).item(), rel=1e-14)
+    gradients = [torch.autograd.grad(loss, list(theta.values())) for loss in (found, l2_to_anchor(theta, anchor))]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-14, atol=0)

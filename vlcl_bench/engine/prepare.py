@@ -83,9 +83,12 @@ def prepare(request: Request, reporter: Reporter, known: dict[str, tuple[Backbon
     reference = plan_reference(protocol, kinds, config, places)
     recipe = plan_recipe(protocol, loaded.cls.auxiliary, config)
     auxiliary = (reference.identity if reference else {}) | ({GENERATOR: recipe.identity()} if recipe else {})
+    settings = config.model_dump(mode="json")
+    if recipe and settings.get("generator") is not None:
+        settings["generator"] = recipe.name
     identity = Identity(
         protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
-        method=loaded.name, method_source_sha256=loaded.source_sha256, config=config.model_dump(mode="json"),
+        method=loaded.name, method_source_sha256=loaded.source_sha256, config=settings,
         backbone=backbone.name, backbone_sha256=digest, seed=request.seed,
         auxiliary=auxiliary,
     )  # fmt: skip

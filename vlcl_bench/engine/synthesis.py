@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlcl_bench.errors import UsageError
 from vlcl_bench.methods.reference import GENERATOR
 from vlcl_bench.protocols import Protocol
 
 if TYPE_CHECKING:
     import torch
 
+    from vlcl_bench.engine.reporter import Reporter
+    from vlcl_bench.methods.base import Method
     from vlcl_bench.synthesis.generator import Recipe
     from vlcl_bench.synthesis.lent import Synthesis
+    from vlcl_bench.synthesis.prompts import Ordered
+    from vlcl_bench.synthesis.store import Made
 
 
 def plan_recipe(protocol: Protocol, kinds: Sequence[str], config: Any) -> Recipe | None:
@@ -43,3 +48,34 @@ def open_synthesis(protocol: Protocol, recipe: Recipe | None, root: Path, device
     from vlcl_bench.synthesis.store import SyntheticStore
 
     return Synthesis(SyntheticStore(root, Generator(recipe, device)), protocol.side, protocol.scale)
+
+
+def fill_share(
+    protocol: Protocol,
+    method: type[Method],
+    config: Any,
+    seed: int,
+    share: tuple[int, int],
+    root: Path,
+    device: torch.device,
+    reporter: Reporter,
+) -> Made:
+    """Make the k-th of n parts of all pictures that a run will ask for, task by task.
+
+    Raises :class:`UsageError` for a method that declares no generator or does not say how many pictures it wants.
+    """
+    from vlcl_bench.synthesis.lent import BATCH
+
+    synthesis = open_synthesis(protocol, plan_recipe(protocol, method.auxiliary, config), root, device)
+    count = getattr(config, "pictures", None)
+    if synthesis is None or count is None:
+        raise UsageError(
+            f"{method.title} declares no generator with a setting `pictures`",
+            "Methods with synthetic pictures are, for instance, gift and generative_replay.",
+        )
+    wanted: list[Ordered] = []
+    for task in range(1, len(protocol.steps) + 1):
+        learned = protocol.prompts_before(task) if getattr(config, "task_prompts", True) else ()
+        wanted += synthesis.orders(count, learned, task, seed)
+    with reporter.phase(f"making pictures, part {share[0]} of {share[1]}", len(wanted)) as progress:
+        return synthesis.store.fill(wanted, BATCH, lambda made, total: progress(made, total, ""), share)

@@ -131,7 +131,6 @@ class Context:
             self.learned_prompts if task_prompts else (),
             task.index,
             self.seed,
-            self.generator("prompts", task.index),
             lambda done, total: self._progress(done, total, "making pictures"),
         )
         self.meter.generated_pictures += count

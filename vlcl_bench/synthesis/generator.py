@@ -69,14 +69,18 @@ class Recipe:
                 "Give the folder of a copy: --set generator=FOLDER, or run once where the hub can be reached.",
             ) from error
 
+    @property
+    def name(self) -> str:
+        """The pipeline's name in a record; a folder's place is nobody's business, its content has a hash."""
+        return self.pipeline if self.pipeline == MINI or not Path(self.pipeline).is_dir() else "folder"
+
     def identity(self) -> str:
         """The recipe in a line, with the hash of the pipeline's files: part of a run's identity and a picture's key."""
         digest = folder_digest(self.folder())[:16]
-        name = self.pipeline if self.pipeline in (MINI, STABLE_DIFFUSION) else Path(self.pipeline).name
         rest = [f"{self.steps} steps"]
         rest += [f"guidance {self.guidance:g}"] if self.guidance is not None else []
         rest += [f"{self.size} pixels"] if self.size is not None else []
-        return f"{name} {digest}, {', '.join(rest)}"
+        return f"{self.name} {digest}, {', '.join(rest)}"
 
 
 def folder_digest(folder: Path) -> str:

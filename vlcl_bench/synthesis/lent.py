@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from vlcl_bench.data.transforms import evaluation_crop
-from vlcl_bench.synthesis.prompts import base_prompts, order
+from vlcl_bench.seeds import derive_seed
+from vlcl_bench.synthesis.prompts import Ordered, base_prompts, order
 from vlcl_bench.synthesis.store import Made, SyntheticStore
 
 BATCH = 32
@@ -43,18 +44,22 @@ class Synthesis:
         """The prompts to draw from: those of the pretraining's world, then those of tasks already learned."""
         return (*base_prompts(self.scale), *learned)
 
+    def orders(self, count: int, learned: Sequence[str], task: int, run_seed: int) -> list[Ordered]:
+        """The pictures of a task's set; they follow from these facts alone."""
+        generator = torch.Generator().manual_seed(derive_seed(run_seed, "prompts", task))
+        return order(self.pool(learned), count, task, run_seed, generator)
+
     def make(
         self,
         count: int,
         learned: Sequence[str],
         task: int,
         run_seed: int,
-        generator: torch.Generator,
         progress: Callable[[int, int], None],
     ) -> SyntheticSet:
         """A task's set of ``count`` pictures; those that the store has are not made again."""
         started = time.monotonic()
-        orders = order(self.pool(learned), count, task, run_seed, generator)
+        orders = self.orders(count, learned, task, run_seed)
         made = self.store.fill(orders, BATCH, progress)
         images = np.stack([evaluation_crop(self.store.mended(one), self.side) for one in orders])
         blank = sum(self.store.recipe(one)["attempt"] for one in orders)

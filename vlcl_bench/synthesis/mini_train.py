@@ -34,7 +34,7 @@ from vlcl_bench.world.pictures import Picture, render
 class TrainSettings:
     """Hyper-parameters; the defaults made the committed model."""
 
-    steps: int = 12_000
+    steps: int = 6_000
     batch_size: int = 64
     learning_rate: float = 4e-4
     warmup: int = 300
