@@ -469,3 +469,12 @@ def test_a_protocol_can_be_given_as_a_file(world: World, unbroken: Path, tmp_pat
 def test_the_committed_board_cannot_be_overwritten_with_other_runs(tmp_path: Path) -> None:
     refused = vlcl("leaderboard", "build", "--runs", tmp_path)
     assert (refused.code, "--out" in refused.err) == (2, True)
+
+
+def test_a_run_that_must_not_be_ranked_says_so(tmp_path: Path) -> None:
+    body = '''    @classmethod
+    def unranked_because(cls, config):
+        return "it peeks"'''
+    line = ("run", "--protocol", "tiny", "--method", method_file(tmp_path, body), "--out", tmp_path / "run")
+    assert "not ranked: it peeks" in vlcl(*line).out
+    assert vlcl("show", tmp_path / "run", "--json").json["unranked_because"] == "it peeks"

@@ -67,6 +67,7 @@ def summary(folder: Path, record: Record) -> dict[str, Any]:
         "backbone": record.identity.backbone,
         "config": record.identity.config,
         "track": record.track,
+        "unranked_because": record.unranked_because or None,
         "metrics": scores["metrics"],
         "tasks": scores["tasks"],
         "matrix": scores["matrix"],
@@ -112,6 +113,14 @@ def print_run(console: Console, folder: Path, record: Record, full: bool = False
         f"{weight.bytes_between_tasks:,} bytes kept between tasks",
         highlight=False,
     )
+    if record.unranked_because:
+        console.print(f"not ranked: {record.unranked_because}", highlight=False)
+    if sum(cost.seconds_synthesise):
+        made, blank = record.usage.generated_pictures, record.usage.blank_pictures
+        console.print(
+            f"{made:,} synthetic pictures in {sum(cost.seconds_synthesise):.0f} s, {blank} blank ones made again",
+            highlight=False,
+        )
     if full:
         print_details(console, record)
     console.print(f"record: {folder / RECORD_NAME}", markup=False, highlight=False, soft_wrap=True)
