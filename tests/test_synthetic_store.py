@@ -224,9 +224,8 @@ def test_pictures_that_stay_blank_are_an_error_that_names_the_prompt(tmp_path):
 def test_a_set_tells_its_blank_pictures_whether_they_were_made_now_or_found(tmp_path):
     def made():
         synthesis = make_synthesis(tmp_path, FakeGenerator(blank=lambda order: order.seed < REFILL))
-        import torch
 
-        return synthesis.make(5, (), 1, 0, torch.Generator().manual_seed(0), lambda done, total: None)
+        return synthesis.make(5, (), 1, 0, lambda done, total: None)
 
     first, second = made(), made()
     assert (first.made.made, second.made.made) == (5, 0)
@@ -287,11 +286,9 @@ def test_a_picture_that_was_never_made_is_refused_with_a_way_out(tmp_path):
 
 @pytest.mark.parametrize("damage", [flip, cut, emptied])
 def test_a_run_makes_a_damaged_picture_anew(tmp_path, damage):
-    import torch
-
     def made():
         synthesis = make_synthesis(tmp_path, FakeGenerator(side=64), side=64)
-        found = synthesis.make(5, (), 1, 0, torch.Generator().manual_seed(0), lambda done, total: None)
+        found = synthesis.make(5, (), 1, 0, lambda done, total: None)
         return synthesis, found.images
 
     synthesis, before = made()
