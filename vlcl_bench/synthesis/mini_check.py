@@ -61,12 +61,15 @@ def check(work: Path, per_name: int, recipe: Recipe, progress: Progress, sheet: 
         made += generator.make(orders[start : start + 50])
         progress.update(bar, completed=len(made))
     rng = np.random.default_rng(0)
-    held = rng.permutation(np.arange(0, len(real), HELD))[: len(wanted)]
+    of_name: dict[str, list[int]] = {}
+    for row in range(0, len(real), HELD):
+        of_name.setdefault(shown[row], []).append(row)
+    real_names = [name for name in wanted if name in of_name]  # each as often as among the made ones
+    held = [int(rng.choice(of_name[name])) for name in real_names]
     classifier = train_classifier(real, shown, progress)
-    candidates = _candidates(wanted, rng)
-    real_names = [shown[row] for row in held]
-    real_candidates = _candidates(real_names, rng)
-    clip = _picked(clip_scores(np.stack(made)), wanted, candidates)
+    rivals = candidates(wanted, rng)
+    real_rivals = candidates(real_names, rng)
+    clip = picked(clip_scores(np.stack(made)), wanted, rivals)
     by_category = {
         kind: float(100 * clip[[i for i, name in enumerate(wanted) if name in own]].mean())
         for kind, own in names_by_category().items()
@@ -75,15 +78,15 @@ def check(work: Path, per_name: int, recipe: Recipe, progress: Progress, sheet: 
         write_sheet(sheet, np.stack(made), wanted, per_name, real)
     return Recognised(
         float(100 * clip.mean()),
-        float(100 * _picked(classifier(np.stack(made)), wanted, candidates).mean()),
-        float(100 * _picked(clip_scores(real[held]), real_names, real_candidates).mean()),
-        float(100 * _picked(classifier(real[held]), real_names, real_candidates).mean()),
+        float(100 * picked(classifier(np.stack(made)), wanted, rivals).mean()),
+        float(100 * picked(clip_scores(real[held]), real_names, real_rivals).mean()),
+        float(100 * picked(classifier(real[held]), real_names, real_rivals).mean()),
         len(wanted),
         by_category,
     )
 
 
-def _candidates(wanted: Sequence[str], rng: np.random.Generator) -> list[list[str]]:
+def candidates(wanted: Sequence[str], rng: np.random.Generator) -> list[list[str]]:
     """For each name, twenty of its category with itself among them."""
     category = {name: own for own in names_by_category().values() for name in own}
     found = []
@@ -93,10 +96,10 @@ def _candidates(wanted: Sequence[str], rng: np.random.Generator) -> list[list[st
     return found
 
 
-def _picked(scores: np.ndarray, wanted: Sequence[str], candidates: list[list[str]]) -> np.ndarray:
+def picked(scores: np.ndarray, wanted: Sequence[str], rivals: list[list[str]]) -> np.ndarray:
     """Whether each picture's own name has the best score ``(n, names)`` of its candidates."""
     place = {name: i for i, name in enumerate(names())}
-    own = [scores[i, [place[name] for name in row]] for i, row in enumerate(candidates)]
+    own = [scores[i, [place[name] for name in row]] for i, row in enumerate(rivals)]
     return np.array([row[0] > row[1:].max() for row in own])
 
 
