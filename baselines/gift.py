@@ -1,7 +1,6 @@
 """GIFT: distillation on synthetic pictures and their prompts, with adaptive consolidation (Wu et al., CVPR 2025)."""
 
 import copy
-from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,16 +10,23 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vlcl_bench.backbones.base import Backbone
-from vlcl_bench.methods import Batch, Context, LossMethod, Task
-from vlcl_bench.methods.base import FineTuneConfig
-from vlcl_bench.methods.context import shuffled
-from vlcl_bench.methods.losses import alignment, consolidation, distillation_both_ways, fisher_weights, snapshot
+from vlcl_bench.methods import Batch, Context, Task
+from vlcl_bench.methods.losses import (
+    alignment,
+    consolidation,
+    distillation_both_ways,
+    fisher_weights,
+    interpolate_,
+    l2_to_anchor,
+    snapshot,
+)
+from vlcl_bench.methods.synthetic import SyntheticConfig, SyntheticMethod
 
 CHUNK = 256
 """Pictures or texts that the teacher encodes at once."""
 
 
-class GIFT(LossMethod):
+class GIFT(SyntheticMethod):
     """Cross-entropy on the task; distillation, alignment and consolidation on pictures that a diffusion model made.
 
     Before each task a set of synthetic pictures is made from prompts of the pretraining's world and of the tasks
@@ -42,16 +48,10 @@ class GIFT(LossMethod):
     """
 
     title = "GIFT"
-    auxiliary = ("generator",)
 
-    class Config(FineTuneConfig):
+    class Config(SyntheticConfig):
         """Published values: 1,000 pictures a task, 50 denoising steps, weights 1, 0.25 and 1, temperature 2."""
 
-        pictures: int = Field(1000, ge=1)
-        generator: str | None = None
-        denoising_steps: int = Field(50, ge=1)
-        guidance: float | None = None
-        task_prompts: bool = True
         distill: Literal["contrastive", "image", "text", "feature", "none"] = "contrastive"
         distill_weight: float = 1.0
         temperature: float = Field(2.0, gt=0)
@@ -64,8 +64,6 @@ class GIFT(LossMethod):
     # As many presentations of each picture as published: 64 a task.
     mini_settings: ClassVar = {"pictures": 40, "denoising_steps": 10}
 
-    _rows: Iterator[np.ndarray]
-
     def __init__(self, backbone: Backbone, config: Any) -> None:
         super().__init__(backbone, config)
         if config.teacher != "last":
@@ -73,12 +71,9 @@ class GIFT(LossMethod):
 
     def start(self, task: Task, ctx: Context) -> None:
         """Make the pictures, take teacher and anchor, and let the teacher see the pictures and prompts once."""
-        self._set = ctx.synthesise(task, self.config.pictures, self.config.task_prompts)
-        self._prompts = self.backbone.tokenize(self._set.prompts).to(self.device)
-        _, same = np.unique(np.array(self._set.prompts), return_inverse=True)
-        self._same = torch.from_numpy(same).to(self.device)
-        teacher = self._make_teacher()
-        parts = [np.arange(i, min(i + CHUNK, len(same))) for i in range(0, len(same), CHUNK)]
+        super().start(task, ctx)
+        teacher, count = self._make_teacher(), len(self._same)
+        parts = [np.arange(i, min(i + CHUNK, count)) for i in range(0, count, CHUNK)]
         with torch.no_grad():
             images = [teacher.encode_image(ctx.preprocessed(self._set.images[part])) for part in parts]
             texts = [teacher.encode_text(self._prompts[part]) for part in parts]
@@ -87,7 +82,6 @@ class GIFT(LossMethod):
         self._moving: dict[str, nn.Parameter] = dict(self.trainable_parameters())
         self._anchor = snapshot(self._moving.items())
         self._fisher: dict[str, Tensor] | None = None
-        self._rows = shuffled(len(same), ctx.budget.reference_batch, ctx.generator("synthetic", task.index))
 
     def _make_teacher(self) -> Any:
         if self.config.teacher == "last":
@@ -95,9 +89,7 @@ class GIFT(LossMethod):
         if self.config.teacher == "initial":
             return self.initial
         mixed = copy.deepcopy(self.backbone).eval()
-        with torch.no_grad():
-            for own, first in zip(mixed.parameters(), self.initial.parameters(), strict=True):
-                own.lerp_(first, self.config.wise_alpha)
+        interpolate_(dict(mixed.named_parameters()), dict(self.initial.named_parameters()), self.config.wise_alpha)
         return mixed
 
     def loss(self, batch: Batch, logits: Tensor, ctx: Context) -> Tensor:
@@ -107,9 +99,7 @@ class GIFT(LossMethod):
         if self.config.consolidation == "none":
             return total + beside
         if self.config.consolidation == "plain":
-            ones = {name: weights.new_ones(()) for name, weights in self._moving.items()}
-            pull = consolidation(self._moving, self._anchor, ones)
-            return total + beside + self.config.consolidation_weight * pull
+            return total + beside + self.config.consolidation_weight * l2_to_anchor(self._moving, self._anchor)
         # The weights of the pull are the squared gradient of the synthetic terms alone, so that is taken first; added
         # to the parameters as a linear term it stays in the gradient of the sum.
         gradients = dict(zip(self._moving, torch.autograd.grad(beside, list(self._moving.values())), strict=True))
@@ -121,10 +111,7 @@ class GIFT(LossMethod):
 
     def _beside(self, ctx: Context) -> Tensor:
         """Distillation and alignment on the next synthetic batch."""
-        rows = next(self._rows)
-        places = torch.from_numpy(rows).to(self.device)
-        images = self.embed_images(ctx.synthetic_images(self._set, rows))
-        texts = F.normalize(self.backbone.encode_text(self._prompts[places]), dim=-1)
+        places, images, texts = self.next_synthetic(ctx)
         old_images, old_texts = self._teacher_images[places], self._teacher_texts[places]
         scale, config = self.backbone.logit_scale, self.config
         student = scale * images @ texts.T
@@ -144,5 +131,5 @@ class GIFT(LossMethod):
 
     def finish(self, task: Task, ctx: Context) -> None:
         """Drop what belongs to this task."""
-        del self._set, self._prompts, self._same, self._teacher_images, self._teacher_texts
-        del self._moving, self._anchor, self._fisher, self._rows
+        super().finish(task, ctx)
+        del self._teacher_images, self._teacher_texts, self._moving, self._anchor, self._fisher

@@ -255,7 +255,7 @@ def test_folding_keeps_every_pixel():
 
 def test_the_rate_warms_up_and_then_falls_to_nothing():
     settings = replace(TINY, steps=100, warmup=10)
-    found = [mini_train.schedule(step, settings) for step in range(101)]
+    found = [mini_train.warm_up_then_cosine(step, settings.steps, settings.warmup) for step in range(101)]
     assert found[:3] == [0.1, 0.2, pytest.approx(0.3)]
     assert found[9] == found[10] == 1.0
     assert found[55] == pytest.approx(0.5)

@@ -237,6 +237,8 @@ def data(root: Path | None, hub_root: Path | None = None) -> Iterator[Finding]:
 
     Looked for as a run does it: below the data root where there is one, then among the copies of the hub's.
     """
+    from vlcl_bench.data.inventory import find_copy
+    from vlcl_bench.data.real.catalogue import spec_of
     from vlcl_bench.data.sources import Places
 
     try:
@@ -250,7 +252,8 @@ def data(root: Path | None, hub_root: Path | None = None) -> Iterator[Finding]:
         yield Finding("data", "ok", text, hint, {"root": None})
         return
     roots = [root for root in (places.root, places.hub_root) if root is not None]
-    there = {name: _place(name, places) for name in _looked_for(places)}
+    copies = {name: find_copy(spec_of(name), places)[0] for name in _looked_for(places)}
+    there = {name: None if folder is None else str(folder) for name, folder in copies.items()}
     missing = [name for name, place in there.items() if place is None]
     text = f"{len(there) - len(missing)} of {len(there)} data sets under {' and '.join(map(str, roots))}"
     if places.root is None:
@@ -267,22 +270,6 @@ def _looked_for(places: Places) -> list[str]:
     from vlcl_bench.data.real.catalogue import catalogue, spec_of
 
     return [name for name in catalogue() if places.root is not None or spec_of(name).hub is not None]
-
-
-def _place(name: str, places: Places) -> str | None:
-    """The folder of a data set, or ``None`` where it is not here."""
-    from vlcl_bench.data.real.catalogue import spec_of
-    from vlcl_bench.data.real.layouts import locate
-
-    spec = spec_of(name)
-    if places.root is not None:
-        try:
-            return str(locate(spec, places.root))
-        except VlclError:
-            pass  # perhaps there is a copy of the hub's
-    if places.hub_root is not None and spec.hub is not None and (places.hub_root / spec.hub.repo).is_dir():
-        return str(places.hub_root / spec.hub.repo)
-    return None
 
 
 def backbone_works(name: str, on: str = "auto") -> Iterator[Finding]:

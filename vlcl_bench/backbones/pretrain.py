@@ -21,6 +21,7 @@ from torch import Tensor
 
 from vlcl_bench.backbones.clip import MINI_MODEL, OpenClipBackbone, create
 from vlcl_bench.fileio import canonical_json, sha256_text, write_atomic
+from vlcl_bench.training import drawn, restore, save_state, warm_up_then_cosine
 from vlcl_bench.world import corpus as world_corpus
 from vlcl_bench.world.pictures import render
 from vlcl_bench.world.renditions import SIZE
@@ -55,21 +56,9 @@ class Corpus:
 
 def prepare(backbone: OpenClipBackbone, cache: Path, progress: Progress, workers: int = 2) -> Corpus:
     """Render the corpus (kept in ``cache`` as one array) and tokenise its captions."""
-    import multiprocessing
-
     examples = world_corpus.corpus()
     pictures = [example.picture for example in examples]
-    bar = progress.add_task("rendering the corpus", total=len(pictures))
-    if cache.exists():
-        pixels = np.load(cache, mmap_mode="r")
-        progress.update(bar, completed=len(pictures))
-    else:
-        pixels = np.empty((len(pictures), SIZE, SIZE, 3), np.uint8)
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            for i, image in enumerate(pool.imap(_render_plain, pictures, chunksize=64)):
-                pixels[i] = image
-                progress.update(bar, completed=i + 1)
-        write_atomic(cache, lambda file: np.save(file, pixels))
+    pixels = drawn(pictures, _render_plain, SIZE, cache, progress, "rendering the corpus", workers)
     names = sorted({example.concept for example in examples})
     number = {name: i for i, name in enumerate(names)}
     unique: dict[tuple[str, ...], np.ndarray] = {}
@@ -128,7 +117,7 @@ def pretrain(out: Path, work: Path, settings: PretrainSettings, progress: Progre
         {"params": others, "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
-    first, elapsed = restore(work, model, optimizer)
+    first, elapsed = restore(work, {"model": model, "optimizer": optimizer})
     weights = sampling_weights(data, settings.family_share)
     bar = progress.add_task("pretraining", total=settings.steps, completed=first)
     started, loss = time.monotonic(), torch.tensor(math.nan)
@@ -139,7 +128,7 @@ def pretrain(out: Path, work: Path, settings: PretrainSettings, progress: Progre
         tokens = tokens[:, : int(tokens.nonzero()[1].max()) + 1]
         images = augment(torch.from_numpy(data.pixels[rows]), torch.Generator().manual_seed(step)).to(device)
         for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * schedule(step, settings)
+            group["lr"] = settings.learning_rate * warm_up_then_cosine(step, settings.steps, settings.warmup)
         image = F.normalize(backbone.encode_image(backbone.preprocess(images)), dim=-1)
         text = F.normalize(backbone.encode_text(torch.from_numpy(tokens).long().to(device)), dim=-1)
         logits = model.logit_scale.exp() * image @ text.T
@@ -153,7 +142,7 @@ def pretrain(out: Path, work: Path, settings: PretrainSettings, progress: Progre
         progress.update(bar, completed=step + 1, description=f"pretraining, loss {loss.item():.3f}")
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
             seconds = elapsed + time.monotonic() - started
-            save_state(work, step + 1, seconds, model, optimizer)
+            save_state(work, step + 1, seconds, {"model": model, "optimizer": optimizer})
             write_weights(out, backbone, data)
             scale = model.logit_scale.exp().item()
             progress.console.print(f"step {step + 1}: loss {loss.item():.3f}, scale {scale:.1f}, {seconds:.0f} s")
@@ -162,13 +151,6 @@ def pretrain(out: Path, work: Path, settings: PretrainSettings, progress: Progre
         "pictures": len(data.concepts), "concepts": int(data.concepts.max()) + 1, "steps": settings.steps,
         "seconds": elapsed + time.monotonic() - started, "loss": loss.item(),
     }  # fmt: skip
-
-
-def schedule(step: int, settings: PretrainSettings) -> float:
-    """Linear warm-up, then half a cosine to zero."""
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - settings.warmup) / (settings.steps - settings.warmup)))
 
 
 def sampling_weights(data: Corpus, family_share: float) -> np.ndarray:
@@ -182,23 +164,6 @@ def work_key(settings: PretrainSettings) -> str:
     pictures = [example.picture.id for example in world_corpus.corpus()]
     styles = {name: asdict(style) for name, style in world_corpus.STYLES.items()}
     return sha256_text(canonical_json([asdict(settings), styles, pictures]))[:12]
-
-
-def save_state(work: Path, step: int, seconds: float, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Keep what a stopped run continues from."""
-    state = {"step": step, "seconds": seconds, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    write_atomic(work / "state.pt", lambda file: torch.save(state, file))
-
-
-def restore(work: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-    """Continue from ``work/state.pt`` where there is one: the next step and the seconds spent."""
-    path = work / "state.pt"
-    if not path.exists():
-        return 0, 0.0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["step"], state["seconds"]
 
 
 def write_weights(out: Path, backbone: OpenClipBackbone, data: Corpus) -> None:

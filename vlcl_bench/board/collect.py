@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlcl_bench.board.build import RunSummary, build_board
 from vlcl_bench.errors import UsageError
@@ -12,6 +12,9 @@ from vlcl_bench.fileio import canonical_json, sha256_text
 from vlcl_bench.protocols import load_protocol, protocol_names
 from vlcl_bench.records import RECORD_NAME, Record, read_record
 from vlcl_bench.rescoring import can_rescore, rescored
+
+if TYPE_CHECKING:
+    from vlcl_bench.methods.base import Method
 
 
 def build_from_runs(runs: Path, out: Path, include_unverifiable: bool = False) -> dict[str, Any]:
@@ -80,33 +83,40 @@ def configuration_digest(record: Record) -> str:
 
 def unranked_because(record: Record) -> str:
     """Why the settings of a run must not be ranked: by the method's own word here, else by the record's."""
-    from vlcl_bench.errors import VlclError
-    from vlcl_bench.methods.registry import list_methods, load_method
-
-    name = record.identity.method
-    if name in {info.name for info in list_methods()}:
-        try:
-            cls = load_method(name).cls
-            return cls.unranked_because(cls.Config.model_validate(record.identity.config)) or record.unranked_because
-        except (VlclError, ValueError):  # a record of settings that the method no longer has
-            pass
-    return record.unranked_because
+    cls = _method_of(record)
+    try:
+        own = "" if cls is None else cls.unranked_because(cls.Config.model_validate(record.identity.config))
+    except ValueError:  # a record of settings that the method no longer has
+        own = ""
+    return own or record.unranked_because
 
 
 def variant(record: Record) -> str:
     """The settings in words where they are not the method's defaults for the protocol's scale."""
     from vlcl_bench.errors import VlclError
-    from vlcl_bench.methods.registry import list_methods, load_method, make_config
+    from vlcl_bench.methods.registry import make_config
 
-    config, name = record.identity.config, record.identity.method
-    if name not in {info.name for info in list_methods()}:  # nor may a record make us import some file
-        return ", ".join(f"{key}={value}" for key, value in sorted(config.items()))
+    config, cls = record.identity.config, _method_of(record)
+    defaults: dict[str, Any] = {}
     try:
-        cls = load_method(name).cls
-        defaults = make_config(cls, {}, load_protocol(record.identity.protocol).scale).model_dump(mode="json")
-    except VlclError:
-        defaults = {}
+        if cls is not None:
+            defaults = make_config(cls, {}, load_protocol(record.identity.protocol).scale).model_dump(mode="json")
+    except VlclError:  # a protocol that is not the package's
+        pass
     return ", ".join(f"{key}={value}" for key, value in sorted(config.items()) if defaults.get(key, ...) != value)
+
+
+def _method_of(record: Record) -> type[Method] | None:
+    """The class of a listed method, ``None`` for any other: a record may not make us import some file."""
+    from vlcl_bench.errors import VlclError
+    from vlcl_bench.methods.registry import list_methods, load_method
+
+    if record.identity.method not in {info.name for info in list_methods()}:
+        return None
+    try:
+        return load_method(record.identity.method).cls
+    except VlclError:
+        return None
 
 
 def _headlines(metrics: dict[str, Any]) -> dict[str, float | None]:

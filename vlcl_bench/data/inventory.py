@@ -58,23 +58,35 @@ def inventory(datasets: Sequence[RealDataSet], places: Places) -> list[dict[str,
     return lines
 
 
-def _found(spec: RealSpec, places: Places) -> tuple[str, str]:
-    """Where a data set is, and what to do if it is missing; looked for in the order in which a run does."""
+def find_copy(spec: RealSpec, places: Places) -> tuple[Path | None, VlclError | None]:
+    """The folder of a data set, looked for as a run does: below the data root, then among the copies of the hub's.
+
+    Also why the data root has none; ``None`` and ``None`` where there is no data root and no copy of the hub's.
+    """
     from vlcl_bench.data.real.layouts import locate
 
-    hub, put_it = spec.hub, ""
-    if places.root is None and places.hub_root is None:
-        return "not looked for", ""
+    refusal = None
     if places.root is not None:
         try:
-            return _below(locate(spec, places.root), places.root), ""
+            return locate(spec, places.root), None
         except VlclError as error:
-            put_it = f"{error.message}. {error.hint or ''}"
-    if hub is not None and places.hub_root is not None and (places.hub_root / hub.repo).is_dir():
-        return hub.repo, ""
-    if put_it:
-        return "missing", put_it
-    if hub is None:
+            refusal = error  # perhaps there is a copy of the hub's
+    if spec.hub is not None and places.hub_root is not None and (places.hub_root / spec.hub.repo).is_dir():
+        return places.hub_root / spec.hub.repo, refusal
+    return None, refusal
+
+
+def _found(spec: RealSpec, places: Places) -> tuple[str, str]:
+    """Where a data set is, and what to do if it is missing."""
+    if places.root is None and places.hub_root is None:
+        return "not looked for", ""
+    folder, refusal = find_copy(spec, places)
+    if folder is not None:
+        root = places.root if places.root is not None and refusal is None else places.hub_root
+        return _below(folder, root or folder), ""
+    if refusal is not None:
+        return "missing", f"{refusal.message}. {refusal.hint or ''}"
+    if spec.hub is None:
         return "no hub copy", (
             f"no copy on the hub gives this protocol's split: get the official archive from {spec.source}, unpack it "
             f"into DIR/{spec.folders[0]} and add --data-root DIR"

@@ -20,6 +20,7 @@ from vlcl_bench.methods.reference import Reference
 from vlcl_bench.protocols import Augmentation, Budget
 from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Task
+from vlcl_bench.training import warm_up_then_cosine
 
 if TYPE_CHECKING:
     from vlcl_bench.synthesis.lent import Synthesis, SyntheticSet
@@ -112,7 +113,7 @@ class Context:
 
     def reference_images(self, rows: np.ndarray) -> Tensor:
         """Preprocessed reference pictures ``(len(rows), 3, s, s)`` under the test transform."""
-        return self._preprocess(torch.from_numpy(np.array(self.reference.pictures[rows])).to(self.device))
+        return self.preprocessed(self.reference.pictures[rows])
 
     def synthesise(self, task: Task, count: int, task_prompts: bool = True) -> SyntheticSet:
         """``count`` synthetic pictures for a task, made now or found in the store; metered, as is the time it takes.
@@ -145,7 +146,7 @@ class Context:
     def synthetic_images(self, found: SyntheticSet, rows: np.ndarray) -> Tensor:
         """Preprocessed synthetic pictures ``(len(rows), 3, s, s)``, metered as synthetic."""
         self.meter.synthetic_pictures += len(rows)
-        return self._preprocess(torch.from_numpy(found.images[rows]).to(self.device))
+        return self.preprocessed(found.images[rows])
 
     def task_images(self, task: Task, rows: np.ndarray) -> Tensor:
         """Preprocessed pictures ``(len(rows), 3, s, s)`` of a task under the test transform, metered as reference.
@@ -153,7 +154,7 @@ class Context:
         For statistics, herding or features that are kept: pictures that are looked at beside training.
         """
         self.meter.reference_pictures += len(rows)
-        return self._preprocess(torch.from_numpy(np.array(task.images[rows])).to(self.device))
+        return self.preprocessed(task.images[rows])
 
     def replayed(self, images: Tensor) -> Tensor:
         """Preprocessed pictures of a memory, ``(n, s, s, 3)`` uint8 to ``(n, 3, s, s)``, metered as replayed."""
@@ -254,10 +255,7 @@ class Context:
 
     def schedule(self, step: int) -> float:
         """Factor on the base learning rate at a step: ``(s + 1) / warmup``, then a cosine to zero."""
-        warmup, steps = self.budget.warmup, self.budget.steps
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+        return warm_up_then_cosine(step, self.budget.steps, self.budget.warmup)
 
 
 def _drawn_captions(task: Task, rows: np.ndarray, generator: torch.Generator) -> list[str]:

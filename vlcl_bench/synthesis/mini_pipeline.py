@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler, DiffusionPipeline, DPMSolverMultistepScheduler, ImagePipelineOutput
+from diffusers import DDIMScheduler, DiffusionPipeline, ImagePipelineOutput
 from diffusers import UNet2DConditionModel as UNet
 from torch import Tensor
 
@@ -106,8 +106,3 @@ class MiniTextToImagePipeline(DiffusionPipeline):
 def new_pipeline(unet: UNet | None = None) -> MiniTextToImagePipeline:
     """The pipeline around a network (by default an untrained one) with DDIM's scheduler (Song et al., 2021)."""
     return MiniTextToImagePipeline(unet or new_unet(), DDIMScheduler(**SCHEDULE))
-
-
-def faster(pipeline: DiffusionPipeline) -> None:
-    """Give a pipeline DPM-Solver++ (Lu et al., 2022), for fewer than the usual 50 steps."""
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)

@@ -23,9 +23,10 @@ from rich.progress import Progress
 from torch import Tensor
 
 from vlcl_bench.backbones import load_backbone
-from vlcl_bench.fileio import canonical_json, sha256_text, write_atomic
+from vlcl_bench.fileio import canonical_json, sha256_text
 from vlcl_bench.synthesis.mini_names import examples
 from vlcl_bench.synthesis.mini_pipeline import FOLD, SCHEDULE, SIDE, conditions, new_pipeline, new_unet
+from vlcl_bench.training import Stateful, drawn, restore, save_state, warm_up_then_cosine
 from vlcl_bench.world.corpus import STYLES
 from vlcl_bench.world.pictures import Picture, render
 
@@ -50,22 +51,10 @@ def small(picture: Picture) -> np.ndarray:
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def pictures(cache: Path, progress: Progress, workers: int = 2) -> np.ndarray:
+def pictures(cache: Path, progress: Progress) -> np.ndarray:
     """All pictures of the names, ``(n, 32, 32, 3)`` uint8, kept in ``cache``."""
-    import multiprocessing
-
     wanted = [example.picture for example in examples()]
-    bar = progress.add_task("drawing pictures", total=len(wanted))
-    if cache.exists():
-        progress.update(bar, completed=len(wanted))
-        return np.load(cache)
-    found = np.empty((len(wanted), SIDE, SIDE, 3), np.uint8)
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for i, image in enumerate(pool.imap(small, wanted, chunksize=64)):
-            found[i] = image
-            progress.update(bar, completed=i + 1)
-    write_atomic(cache, lambda file: np.save(file, found))
-    return found
+    return np.asarray(drawn(wanted, small, SIDE, cache, progress, "drawing pictures"))
 
 
 def train(out: Path, work: Path, settings: TrainSettings, progress: Progress, device: str = "cpu") -> dict:
@@ -85,7 +74,8 @@ def train(out: Path, work: Path, settings: TrainSettings, progress: Progress, de
         by_name.setdefault(example.concept, []).append(row)
     concepts = sorted(by_name)
     noising = DDPMScheduler(**SCHEDULE)
-    first, elapsed = restore(work, unet, mean, optimizer)
+    parts: dict[str, Stateful] = {"unet": unet, "mean": mean, "optimizer": optimizer}
+    first, elapsed = restore(work, parts)
     bar = progress.add_task("training", total=settings.steps, completed=first)
     started, recent = time.monotonic(), math.nan
     for step in range(first, settings.steps):
@@ -97,7 +87,7 @@ def train(out: Path, work: Path, settings: TrainSettings, progress: Progress, de
         noise = torch.randn(clean.shape, generator=chance).to(device)
         when = torch.randint(len(noising.alphas_cumprod), (len(rows),), generator=chance).to(device)
         for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * schedule(step, settings)
+            group["lr"] = settings.learning_rate * warm_up_then_cosine(step, settings.steps, settings.warmup)
         with torch.autocast(torch.device(device).type, dtype=torch.bfloat16):
             found = unet(noising.add_noise(clean, noise, when), when, None, class_labels=condition).sample
         loss = F.mse_loss(found.float(), noising.get_velocity(clean, noise, when))
@@ -111,7 +101,7 @@ def train(out: Path, work: Path, settings: TrainSettings, progress: Progress, de
         progress.update(bar, completed=step + 1, description=f"training, loss {recent:.4f}")
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
             seconds = elapsed + time.monotonic() - started
-            save_state(work, step + 1, seconds, unet, mean, optimizer)
+            save_state(work, step + 1, seconds, parts)
             progress.console.print(f"step {step + 1}: loss {recent:.4f}, {seconds:.0f} s")
     kept = new_pipeline(copy.deepcopy(mean).to("cpu", torch.float16))
     kept.save_pretrained(out, safe_serialization=True)
@@ -134,13 +124,6 @@ def _conditions(device: str) -> tuple[Tensor, dict[str, int]]:
     return torch.cat(parts).to(device), {text: i for i, text in enumerate(texts)}
 
 
-def schedule(step: int, settings: TrainSettings) -> float:
-    """Linear warm-up, then half a cosine to zero."""
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - settings.warmup) / max(1, settings.steps - settings.warmup)))
-
-
 @torch.no_grad()
 def follow(mean: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
     """Move the running mean of the weights towards the model's."""
@@ -150,33 +133,3 @@ def follow(mean: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
 def work_key(settings: TrainSettings) -> str:
     """A folder's name for these settings and pictures, so that nothing of another run is continued."""
     return sha256_text(canonical_json([asdict(settings), [example.picture.id for example in examples()]]))[:12]
-
-
-def save_state(
-    work: Path,
-    step: int,
-    seconds: float,
-    unet: torch.nn.Module,
-    mean: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    """Keep what a stopped run continues from."""
-    state = {
-        "step": step, "seconds": seconds, "unet": unet.state_dict(), "mean": mean.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }  # fmt: skip
-    write_atomic(work / "state.pt", lambda file: torch.save(state, file))
-
-
-def restore(
-    work: Path, unet: torch.nn.Module, mean: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[int, float]:
-    """Continue from ``work/state.pt`` where there is one: the next step and the seconds spent."""
-    path = work / "state.pt"
-    if not path.exists():
-        return 0, 0.0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    unet.load_state_dict(state["unet"])
-    mean.load_state_dict(state["mean"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["step"], state["seconds"]
