@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +27,7 @@ from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.errors import UsageError
 from vlcl_bench.records import read_record
 from vlcl_bench.sweep import runner
-from vlcl_bench.sweep.plan import Planned, plan, read_sweep
+from vlcl_bench.sweep.plan import Planned, SweepFile, plan, read_sweep
 from vlcl_bench.sweep.runner import Job, first_state, log_path, run_all
 
 RECORD = min(Path(__file__).parents[1].glob("submissions/zero_shot/runs/*/run.json"))
@@ -57,6 +58,12 @@ def planned_from(folder: Path, text: str, submissions: Path = Path("nowhere")) -
     return plan(read_sweep(sweep_file(folder, text)), base, submissions, Reporter())
 
 
+def table_block(rows: str, method: str = "zero_shot") -> str:
+    """A table on the tiny protocol; of l2 where its rows have a weight."""
+    method = "l2" if "weight" in rows or "again" in rows else method
+    return f'[[tables]]\ntitle = "Strengths"\nprotocol = "tiny"\nmethod = "{method}"\nrows = [{rows}]\n'
+
+
 # The file
 
 
@@ -66,8 +73,10 @@ def planned_from(folder: Path, text: str, submissions: Path = Path("nowhere")) -
         (None, "cannot be read"),
         ("[[runs", "not valid TOML"),
         ("\udcff", "not valid TOML"),
-        ("", "runs: Field required"),
-        ("runs = []", "runs: "),
+        ("", r"neither a \[\[runs\]\] block nor"),
+        ("runs = []", r"neither a \[\[runs\]\] block nor"),
+        ('[[tables]]\ntitle = "t"\nprotocol = "tiny"\nmethod = "l2"\nrows = []', "tables.0.rows: "),
+        (table_block(rows='{ name = "a", published = [1, 2] }'), r"tables.0.rows.0.published"),
         ('[[runs]]\nprotocols = ["tiny"]', "methods: Field required"),
         ('[[runs]]\nprotocols = []\nmethods = ["finetune"]', "protocols: "),
         (block(["finetune"], more="seeds = ['one']"), "seeds.0: "),
@@ -92,13 +101,19 @@ def test_the_example_of_the_refusal_is_a_sweep(tmp_path: Path) -> None:
     assert len(read_sweep(sweep_file(tmp_path, EXAMPLE)).runs) == 1
 
 
-def test_the_committed_sweep_names_methods_and_protocols_that_exist() -> None:
-    from vlcl_bench.methods.registry import list_methods
-    from vlcl_bench.protocols import protocol_names
+COMMITTED = sorted(RECORD.parents[3].glob("*.toml"))
 
-    read = read_sweep(RECORD.parents[3] / "zscl-table.toml")
-    assert {name for one in read.runs for name in one.methods} <= {info.name for info in list_methods()}
-    assert {name for one in read.runs for name in one.protocols} <= set(protocol_names())
+
+@pytest.mark.parametrize("path", COMMITTED, ids=[path.stem for path in COMMITTED])
+def test_the_committed_sweeps_ask_for_methods_settings_and_protocols_that_exist(path: Path) -> None:
+    from vlcl_bench.engine.prepare import Request
+    from vlcl_bench.methods.registry import load_method, make_config
+    from vlcl_bench.protocols import protocol_names
+    from vlcl_bench.sweep.plan import requests
+
+    for request in requests(read_sweep(path), Request(protocol="", method="")):
+        assert request.protocol in protocol_names()
+        make_config(load_method(request.method).cls, request.settings, "mini")
 
 
 @pytest.mark.parametrize(
@@ -427,6 +442,83 @@ def test_stages_are_counted_from_the_journal(tmp_path: Path) -> None:
         with journal.open("a") as file:
             file.writelines(json.dumps({"event": event}, separators=(",", ":")) + "\n" for event in events)
         assert job.stages_done() == expected
+
+
+# The tables that a file asks for
+
+
+def test_a_table_of_the_file_holds_its_own_runs_beside_published_values() -> None:
+    from vlcl_bench.sweep.tables import markdown, results
+
+    text = """
+[[runs]]
+protocols = ["tiny"]
+methods = ["l2", "finetune"]
+seeds = [0, 1]
+
+[[tables]]
+title = "Strengths"
+protocol = "tiny"
+method = "l2"
+seeds = [0, 1]
+note = "Two of them."
+rows = [{ name = "usual", published = [1.0, 2.0, 3.0] }, { name = "weak", settings = { weight = 0.1 } }]
+
+[[tables]]
+title = "Another"
+protocol = "tiny"
+method = "finetune"
+rows = [{ name = "only" }, { name = "not done", method = "zero_shot" }]
+"""
+    asked = SweepFile.model_validate(tomllib.loads(text))
+    # Places 0 to 3 are the block's runs, of which the tables ask again: l2 (0, 1) as 4 and 5, finetune (2) as 8.
+    values = {(0, 4): 10.0, (1, 5): 12.0, (2, 8): 30.0, (3,): 99.0, (6,): 20.0, (7,): 26.0}
+    jobs = [
+        SimpleNamespace(
+            planned=SimpleNamespace(places=places),
+            record=SimpleNamespace(scores={"metrics": dict.fromkeys(("transfer", "avg", "last"), value)}),
+        )
+        for places, value in values.items()
+    ]
+    jobs.append(SimpleNamespace(planned=SimpleNamespace(places=(9,)), record=None))
+    strengths, another = results(asked, jobs)
+    usual, weak = strengths["rows"]
+    assert (usual["n"], usual["avg"]) == (2, {"mean": 11.0, "deviation": pytest.approx(2**0.5)})
+    assert usual["bwt"] == {"mean": None, "deviation": None}
+    assert usual["published"] == {"transfer": 1.0, "avg": 2.0, "last": 3.0}
+    assert (weak["avg"]["mean"], weak["published"]) == (23.0, None)
+    only, missing = another["rows"]
+    assert (only["n"], only["last"]) == (1, {"mean": 30.0, "deviation": None})
+    assert (missing["n"], missing["last"]["mean"]) == (0, None)
+    written = markdown([strengths, another])
+    assert "### Strengths (tiny)\n\nTwo of them.\n" in written
+    assert "| usual | 2 | 11.0 ± 1.4 | 11.0 ± 1.4 | 11.0 ± 1.4 | – | 1.0 | 2.0 | 3.0 |" in written
+    assert "| weak | 2 | 23.0 ± 4.2 | 23.0 ± 4.2 | 23.0 ± 4.2 | – | – | – | – |" in written
+    assert "| not done | 0 | – | – | – | – |" in written
+
+
+def test_the_runs_of_tables_are_planned_after_the_blocks_and_once(world: World, tmp_path: Path) -> None:
+    rows = '{ name = "again" }, { name = "other", settings = { weight = 0.5 } }'
+    found = planned_from(tmp_path, block(["l2"]) + table_block(rows=rows))
+    assert [(one.request.settings, one.places) for one in found] == [({}, (0, 1)), ({"weight": 0.5}, (2,))]
+
+
+def test_a_sweep_writes_its_tables_as_markdown(world: World, tmp_path: Path, unbroken: Path) -> None:
+    record = read_record(unbroken)
+    shutil.copytree(unbroken, tmp_path / "runs" / record.run_hash)
+    table = table_block(rows='{ name = "nothing done", published = [69.4, 65.3, 65.3] }', method="finetune")
+    out = tmp_path / "table.md"
+    ended = vlcl("sweep", sweep_file(tmp_path, table), "--markdown", out)
+    assert ended.code == 0, ended.err
+    assert "Strengths (tiny)" in ended.out
+    line = next(line for line in out.read_text().splitlines() if line.startswith("| nothing done | 1 | "))
+    assert f" {record.scores['metrics']['avg']:.1f} |" in line
+    assert line.endswith("| 69.4 | 65.3 | 65.3 |")
+
+
+def test_markdown_of_a_file_without_tables_is_refused(world: World, tmp_path: Path) -> None:
+    ended = vlcl("sweep", sweep_file(tmp_path, block(["zero_shot"])), "--markdown", tmp_path / "t.md")
+    assert (ended.code, "asks for no tables" in ended.err) == (2, True)
 
 
 # The table at the end

@@ -24,7 +24,12 @@ HEADLINES = ("transfer", "avg", "last", "bwt")
 
 
 def sweep(
-    file: Annotated[Path, typer.Argument(help="TOML file with [[runs]] blocks: protocols, methods, seeds, settings.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help=r"TOML file with \[[runs]] (protocols, methods, seeds, settings) and \[[tables]] to make of them."
+        ),
+    ],
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once, each in a process of its own.")] = 1,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of each run (default: processors / jobs).")
@@ -40,6 +45,7 @@ def sweep(
     keep_states: Annotated[
         str, typer.Option(help="Which states to keep of finished runs: none, last or all.")
     ] = "none",
+    markdown: Annotated[Path | None, typer.Option(help="File to write the results tables to, as Markdown.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -54,8 +60,11 @@ def sweep(
     from vlcl_bench.engine.prepare import Request
     from vlcl_bench.engine.reporter import Reporter
     from vlcl_bench.errors import UsageError
+    from vlcl_bench.fileio import write_atomic
     from vlcl_bench.sweep.plan import plan, read_sweep
     from vlcl_bench.sweep.runner import first_state, run_all
+    from vlcl_bench.sweep.tables import markdown as as_markdown
+    from vlcl_bench.sweep.tables import results
 
     if keep_states not in ("none", "last", "all"):
         raise UsageError(f"--keep-states {keep_states!r} is not one of none, last, all", "Leave it out for none.")
@@ -64,7 +73,10 @@ def sweep(
         keep_states=keep_states,  # type: ignore[arg-type]
     )  # fmt: skip
     console = Console(stderr=True)
-    found = [first_state(planned) for planned in plan(read_sweep(file), base, submissions, Reporter())]
+    asked = read_sweep(file)
+    if markdown is not None and not asked.tables:
+        raise UsageError(f"{file} asks for no tables, so there is nothing to write to {markdown}", "Add [[tables]].")
+    found = [first_state(planned) for planned in plan(asked, base, submissions, Reporter())]
     each = threads or max(1, processors() // jobs)
     if not dry_run:
         told: set[str] = set()
@@ -81,14 +93,19 @@ def sweep(
         else:
             run_all(found, jobs, each, say_ended)
     if as_json:
-        emit({"runs": [_facts(job) for job in found], "rows": rows(found)})
+        emit({"runs": [_facts(job) for job in found], "rows": rows(found), "tables": results(asked, found)})
     elif dry_run:
         Console().print(progress_table(found))
     else:
-        Console().print(final_table(found))
+        if asked.runs:
+            Console().print(final_table(found))
+        for table in results(asked, found):
+            Console().print(results_table(table))
         for job in found:
             if job.state == "failed":
                 console.print(_line(job), markup=False, highlight=False, soft_wrap=True)
+    if markdown is not None and not dry_run:
+        write_atomic(markdown, as_markdown(results(asked, found)))
     if any(job.state == "failed" for job in found):
         raise typer.Exit(4)
 
@@ -159,6 +176,20 @@ def final_table(jobs: list[Job]) -> Table:
             mean, deviation = row[name]["mean"], row[name]["deviation"]
             cells.append(_shown(mean) + ("" if deviation is None else f" ± {deviation:.1f}"))
         table.add_row(row["protocol"], row["method"], row["settings"], str(row["n"]), *cells)
+    return table
+
+
+def results_table(found: dict[str, Any]) -> Table:
+    """A table that the file asks for."""
+    from rich.table import Table
+
+    from vlcl_bench.sweep.tables import cells, headings
+
+    heading, with_published = headings(found)
+    title = f"{found['title']} ({found['protocol']})"
+    table = Table(*heading, title=title, caption=found["note"] or None, title_justify="left")
+    for row in found["rows"]:
+        table.add_row(*cells(row, with_published))
     return table
 
 

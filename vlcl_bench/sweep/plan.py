@@ -7,9 +7,9 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vlcl_bench.engine.prepare import Request, prepare
 from vlcl_bench.errors import UsageError
@@ -39,21 +39,52 @@ class Block(_Frozen):
     backbone: str | None = None
 
 
-class SweepFile(_Frozen):
-    """A sweep as its TOML file states it: ``[[runs]]`` blocks, done in this order."""
+class TableRow(_Frozen):
+    """A line of a results table: what it is called, its settings, and Transfer, Avg and Last as a paper prints them."""
 
-    runs: tuple[Block, ...] = Field(min_length=1)
+    name: str
+    settings: dict[str, Any] = {}
+    method: str | None = None
+    published: tuple[float, float, float] | None = None
+
+
+class ResultsTable(_Frozen):
+    """A table to be made of runs: its rows on one protocol, means over these seeds. ``note`` says what is compared."""
+
+    title: str
+    protocol: str
+    method: str
+    rows: tuple[TableRow, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = (0,)
+    note: str = ""
+
+
+class SweepFile(_Frozen):
+    """A sweep as its TOML file states it: ``[[runs]]`` blocks and the runs of ``[[tables]]``, done in this order."""
+
+    runs: tuple[Block, ...] = ()
+    tables: tuple[ResultsTable, ...] = ()
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if not self.runs and not self.tables:
+            raise ValueError("there is neither a [[runs]] block nor one of [[tables]]")
+        return self
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of a sweep: what is asked, its hash, its folder, and a committed record of it, if there is one."""
+    """One run of a sweep: what is asked, its hash, its folder, and a committed record of it, if there is one.
+
+    ``places`` are those of the file's requests that it answers.
+    """
 
     request: Request
     run_hash: str
     folder: Path
     stages: int
     committed: Path | None
+    places: tuple[int, ...] = ()
 
     @property
     def words(self) -> tuple[str, str, str, str]:
@@ -86,21 +117,29 @@ def plan(sweep: SweepFile, base: Request, submissions: Path, reporter: Reporter)
     """
     backbones: dict[str, tuple[Backbone, str]] = {}
     found: dict[str, Planned] = {}
-    for request in requests(sweep, base):
+    for place, request in enumerate(requests(sweep, base)):
         prepared = prepare(request, reporter, backbones)
         digest = prepared.identity.run_hash
         committed = next(iter(sorted(submissions.glob(f"*/runs/{digest}/run.json"))), None)
         stages = len(prepared.protocol.steps) + 1
-        found.setdefault(digest, Planned(request, digest, base.runs / digest, stages, committed))
+        planned = found.setdefault(digest, Planned(request, digest, base.runs / digest, stages, committed))
+        found[digest] = replace(planned, places=(*planned.places, place))
     return list(found.values())
 
 
 def requests(sweep: SweepFile, base: Request) -> Sequence[Request]:
-    """The combinations of every block: seeds vary first, then settings, methods, protocols."""
-    return [
+    """The combinations of every block: seeds vary first, then settings, methods, protocols; then the tables' rows."""
+    blocks = [
         replace(base, protocol=protocol, method=method, settings=settings, seed=seed, backbone=block.backbone)
         for block in sweep.runs
         for protocol, method, settings, seed in itertools.product(
             block.protocols, block.methods, block.settings, block.seeds
         )
     ]
+    tables = [
+        replace(base, protocol=table.protocol, method=row.method or table.method, settings=row.settings, seed=seed)
+        for table in sweep.tables
+        for row in table.rows
+        for seed in table.seeds
+    ]
+    return blocks + tables
