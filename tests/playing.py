@@ -16,6 +16,7 @@ from vlcl_bench.engine.player import InlinePlayer, backbone_sizes, parameter_nam
 from vlcl_bench.methods.context import Batch, Context
 from vlcl_bench.methods.reference import Reference
 from vlcl_bench.methods.registry import load_method, make_config
+from vlcl_bench.tasks import LabelSet
 
 TEXTS = tuple(f"{size} {thing}" for size in ("a small", "one big", "some") for thing in ("cat", "red boat", "hill"))
 
@@ -56,6 +57,15 @@ class PlayedProtocol:
 
     def __init__(self, **budget: Any) -> None:
         self.budget = make_budget(**budget)
+
+    def label_sets_before(self, task: int) -> tuple[LabelSet, ...]:
+        return label_sets_before(task)
+
+
+def label_sets_before(task: int) -> tuple[LabelSet, ...]:
+    """What is known before one of the tiny tasks, each a data set of its own."""
+    earlier = [make_task(index) for index in range(1, task)]
+    return tuple(LabelSet(one.name, one.class_names, one.templates[0]) for one in earlier)
 
 
 def play(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from fakes import AUGMENTATION, SIDE, make_budget, make_task
-from playing import PlayedProtocol
+from playing import PlayedProtocol, label_sets_before
 
 from vlcl_bench.engine.player import InlinePlayer, backbone_sizes, parameter_names
 from vlcl_bench.methods.context import Context
@@ -69,23 +69,11 @@ def make_synthesis(root: Path | None = None, generator: Any = None, side: int = 
     return Synthesis(store, side, scale)
 
 
-def prompts_before(task: int) -> tuple[str, ...]:
-    """Prompts of the tiny tasks before one."""
-    return tuple(prompt for index in range(1, task) for prompt in make_task(index).prompts)
-
-
-class SyntheticProtocol(PlayedProtocol):
-    """As much of a protocol as a player with a generator needs."""
-
-    def prompts_before(self, task: int) -> tuple[str, ...]:
-        return prompts_before(task)
-
-
 def play(
     method: Any, synthesis: Synthesis | None, *indices: int, seed: int = 0, samples: int = 20, **budget: Any
 ) -> Any:
     """A player of the method that has learned these tasks, with its reports as ``reports``."""
-    protocol: Any = SyntheticProtocol(**budget)
+    protocol: Any = PlayedProtocol(**budget)
     sizes, device = backbone_sizes(method.backbone), torch.device("cpu")
     player: Any = InlinePlayer(method, protocol, seed, device, sizes, None, synthesis)
     player.reports = [player.learn(make_task(index, samples), lambda done, total, word: None) for index in indices]
@@ -96,7 +84,7 @@ def context(method: Any, synthesis: Synthesis | None, task: int = 1, seed: int =
     """What the engine would lend the method for a task."""
     return Context(
         seed, make_budget(**budget), AUGMENTATION, torch.device("cpu"), method.backbone.preprocess,
-        lambda: parameter_names(method), synthesis=synthesis, learned_prompts=prompts_before(task),
+        lambda: parameter_names(method), synthesis=synthesis, earlier=label_sets_before(task),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import playing
 import pytest
 import torch
 import torch.nn.functional as F
-from fakes import AUGMENTATION, FakeBackbone, make_budget, make_context, make_task
+from fakes import FakeBackbone, make_budget, make_context, make_task
 from safetensors.torch import load, save
 
 from vlcl_bench.engine.player import InlinePlayer, backbone_sizes
@@ -55,16 +55,9 @@ def query(index=1):
     return task_query(task.name, task.class_names, task.templates)
 
 
-class PlayedProtocol:
-    """As much of a protocol as a player needs."""
-
-    budget = make_budget()
-    augmentation = AUGMENTATION
-
-
 def played(name):
     method = build(name)
-    return InlinePlayer(method, PlayedProtocol(), 0, torch.device("cpu"), backbone_sizes(method.backbone))
+    return InlinePlayer(method, playing.PlayedProtocol(), 0, torch.device("cpu"), backbone_sizes(method.backbone))
 
 
 # Scoring

@@ -49,6 +49,20 @@ class Task:
 
 
 @dataclass(frozen=True)
+class LabelSet:
+    """What a stream has told of a data set so far: names, in the order in which they came, and the first template."""
+
+    dataset: str
+    class_names: tuple[str, ...]
+    template: str
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Training prompts, one text a class."""
+        return tuple(self.template.replace("{c}", name) for name in self.class_names)
+
+
+@dataclass(frozen=True)
 class Query:
     """A label space that a picture is scored against: ``prompts[c]`` are the texts of candidate ``c``.
 

@@ -112,7 +112,7 @@ class InlinePlayer(Player):
             self.seed, self.protocol.budget, self.protocol.augmentation, self.device,
             self.method.backbone.preprocess, partial(parameter_names, self.method), progress,
             self._reference, self._synthesis,
-            self.protocol.prompts_before(task.index) if self._synthesis is not None else (),
+            self.protocol.label_sets_before(task.index),
         )  # fmt: skip
         seed_everything(int(ctx.generator("learn", task.index).initial_seed()))
         before = {name: value.detach().clone() for name, value in self.method.named_parameters()}

@@ -19,7 +19,7 @@ from vlcl_bench.errors import MethodError
 from vlcl_bench.methods.reference import Reference
 from vlcl_bench.protocols import Augmentation, Budget
 from vlcl_bench.seeds import derive_seed
-from vlcl_bench.tasks import Task
+from vlcl_bench.tasks import LabelSet, Task
 from vlcl_bench.training import warm_up_then_cosine
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Context:
         progress: Progress = lambda done, total, word: None,
         reference: Reference | None = None,
         synthesis: Synthesis | None = None,
-        learned_prompts: Sequence[str] = (),
+        earlier: Sequence[LabelSet] = (),
     ) -> None:
         self.seed = seed
         self.budget = budget
@@ -89,7 +89,12 @@ class Context:
         self._progress = progress
         self._reference = reference
         self._synthesis = synthesis
-        self.learned_prompts = tuple(learned_prompts)
+        self.earlier = tuple(earlier)
+
+    @property
+    def learned_prompts(self) -> tuple[str, ...]:
+        """Training prompts of all classes already learned."""
+        return tuple(prompt for known in self.earlier for prompt in known.prompts)
 
     @property
     def reference(self) -> Reference:
@@ -158,8 +163,22 @@ class Context:
 
     def replayed(self, images: Tensor) -> Tensor:
         """Preprocessed pictures of a memory, ``(n, s, s, 3)`` uint8 to ``(n, 3, s, s)``, metered as replayed."""
-        self.meter.replayed_samples += len(images)
+        self.replay(len(images))
         return self._preprocess(images.to(self.device))
+
+    def replay(self, count: int) -> None:
+        """Meter samples of a memory that holds no pictures, or whose pictures have been encoded already."""
+        self.meter.replayed_samples += count
+
+    def presentations(self, task: Task, count: int) -> Iterator[np.ndarray]:
+        """Endless shuffled batches of places ``0 ... count - 1``, each metered as presentations of task pictures.
+
+        For methods that train on features of a task's pictures, kept where the towers do not change: a feature shown
+        counts as its picture does. Encoding them is metered by :meth:`task_images`.
+        """
+        for rows in shuffled(count, self.budget.batch_size, self.generator("presentations", task.index)):
+            self.meter.task_pictures += len(rows)
+            yield rows
 
     def generator(self, *facts: str | int) -> torch.Generator:
         """A CPU generator that depends on the run's seed and the given facts only."""
@@ -216,23 +235,26 @@ class Context:
         self,
         parameters: Mapping[str, nn.Parameter],
         task: Task,
-        loss: Callable[[Batch], Tensor],
+        loss: Callable[[Any], Tensor],
         after_step: Callable[[int], None] = lambda step: None,
         learning_rate: float | None = None,
+        batches: Iterator[Any] | None = None,
     ) -> None:
         """The common optimiser loop (ZSCL's released code, ICCV 2023) over the protocol's budget of S steps.
 
         AdamW (betas 0.9 and 0.999, no weight decay), linear warm-up then half a cosine to zero. ``after_step(s)``
         is called after the update of each step s = 0 ... S - 1. The published loop has one more iteration, S, at
         which the rate is exactly zero: nothing is updated, so no batch is drawn for it, but ``after_step(S)`` is
-        called. ``learning_rate`` replaces the protocol's, for methods whose parameters are of another kind.
+        called. ``learning_rate`` replaces the protocol's, for methods whose parameters are of another kind, and
+        ``batches`` what ``loss`` is given, by default :meth:`batches` (:meth:`presentations` for features).
         """
         rate = self.learning_rate(task) if learning_rate is None else learning_rate
         names = self._parameter_names()
         self.meter.trained |= {names.get(id(p), name) for name, p in parameters.items()}
         fused = self.device.type in ("cpu", "cuda")
         optimizer = torch.optim.AdamW(parameters.values(), lr=rate, weight_decay=0.0, fused=fused)
-        steps, batches = self.budget.steps, self.batches(task)
+        steps = self.budget.steps
+        batches = self.batches(task) if batches is None else batches
         # Looking at the loss waits for the device; on a GPU now and then is enough to stop a diverged run.
         look_every = 1 if self.device.type == "cpu" else 20
         for step in range(steps):

@@ -1,4 +1,4 @@
-"""A memory of training pictures: what a method may keep of earlier tasks, saved with its state and weighed with it."""
+"""Memories: what a method may keep of earlier tasks, saved with its state and weighed with it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,49 @@ import torch
 from torch import Tensor, nn
 
 
-class PictureMemory(nn.Module):
-    """Pictures ``(n, s, s, 3)`` uint8 with their class and task, in buffers, so that they are saved and counted.
+class RowMemory(nn.Module):
+    """Rows of tensors side by side, in buffers, so that they are saved and counted; it grows from task to task.
+
+    ``columns`` are empty tensors of the columns' types; where a row's shape is not known yet, it is taken from the
+    first rows appended.
+    """
+
+    def __init__(self, **columns: Tensor) -> None:
+        super().__init__()
+        self.columns = tuple(columns)
+        for name, empty in columns.items():
+            self.register_buffer(name, empty)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(getattr(self, self.columns[0]))
+
+    def append(self, **rows: Tensor) -> None:
+        """Append rows, given for every column; each takes its column's type."""
+        lengths = {name: len(rows[name]) for name in self.columns}
+        if len(set(lengths.values())) > 1 or set(rows) != set(self.columns):
+            raise ValueError(f"rows of different numbers or columns: {lengths}")
+        for name in self.columns:
+            known = getattr(self, name)
+            new = rows[name].detach().to(known)
+            setattr(self, name, new.clone() if not len(known) else torch.cat([known, new]))
+
+    def keep(self, rows: Tensor) -> None:
+        """Keep these rows, in this order, and forget the others."""
+        for name in self.columns:
+            setattr(self, name, getattr(self, name)[rows])
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        # The memory grows from task to task: take the saved sizes before the values are copied.
+        for name in self.columns:
+            saved = state_dict.get(prefix + name)
+            if saved is not None:
+                setattr(self, name, torch.empty_like(saved, device=getattr(self, name).device))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class PictureMemory(RowMemory):
+    """Pictures ``(n, s, s, 3)`` uint8 with their class and task.
 
     ``labels`` are class ids within the picture's own task (or data set), ``tasks`` the number of that task.
     """
@@ -20,34 +61,15 @@ class PictureMemory(nn.Module):
     tasks: Tensor
 
     def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("images", torch.empty((0, 0, 0, 3), dtype=torch.uint8))
-        self.register_buffer("labels", torch.empty(0, dtype=torch.int64))
-        self.register_buffer("tasks", torch.empty(0, dtype=torch.int64))
-
-    def __len__(self) -> int:
-        """Number of pictures."""
-        return len(self.labels)
+        super().__init__(
+            images=torch.empty((0, 0, 0, 3), dtype=torch.uint8),
+            labels=torch.empty(0, dtype=torch.int64),
+            tasks=torch.empty(0, dtype=torch.int64),
+        )
 
     def add(self, images: Tensor, labels: Tensor, task: int) -> None:
         """Append pictures of a task."""
-        device = self.labels.device
-        images = images.to(device)
-        self.images = images.clone() if not len(self) else torch.cat([self.images, images])
-        self.labels = torch.cat([self.labels, labels.to(device)])
-        self.tasks = torch.cat([self.tasks, torch.full((len(labels),), task, dtype=torch.int64, device=device)])
-
-    def keep(self, rows: Tensor) -> None:
-        """Keep these rows, in this order, and forget the others."""
-        self.images, self.labels, self.tasks = self.images[rows], self.labels[rows], self.tasks[rows]
-
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        # The memory grows from task to task: take the saved sizes before the values are copied.
-        for name in ("images", "labels", "tasks"):
-            saved = state_dict.get(prefix + name)
-            if saved is not None:
-                setattr(self, name, torch.empty_like(saved, device=self.labels.device))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        self.append(images=images, labels=labels, tasks=torch.full((len(labels),), task))
 
 
 def herd(features: Tensor, count: int) -> Tensor:

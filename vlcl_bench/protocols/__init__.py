@@ -18,6 +18,7 @@ from vlcl_bench.data.sources import DataSet, open_dataset
 from vlcl_bench.errors import IntegrityError, UsageError, nearest
 from vlcl_bench.fileio import canonical_json, sha256_text
 from vlcl_bench.scoring import LabelTable
+from vlcl_bench.tasks import LabelSet
 
 if TYPE_CHECKING:
     from vlcl_bench.captions.consensus import Bank
@@ -167,15 +168,23 @@ class Protocol(_Frozen):
         """Names of the tasks in training order."""
         return tuple(step.name for step in self.steps)
 
+    def label_sets_before(self, task: int) -> tuple[LabelSet, ...]:
+        """Names known of each data set of which a task comes before ``task``, which counts from 1; none of captions."""
+        known: dict[int, list[int]] = {}
+        for step in self.steps[: task - 1]:
+            every = range(len(self.datasets[step.dataset].class_names))
+            known.setdefault(step.dataset, []).extend(every if step.classes is None else step.classes)
+        found = []
+        for place, classes in known.items():
+            dataset = self.datasets[place]
+            if not dataset.captioned:
+                names = tuple(dataset.class_names[label] for label in classes)
+                found.append(LabelSet(dataset.name, names, dataset.templates[0]))
+        return tuple(found)
+
     def prompts_before(self, task: int) -> tuple[str, ...]:
         """Training prompts (first template) of the classes of all tasks before ``task``, which counts from 1."""
-        found = []
-        for step in self.steps[: task - 1]:
-            dataset = self.datasets[step.dataset]
-            classes = range(len(dataset.class_names)) if step.classes is None else step.classes
-            names = [] if dataset.captioned else [dataset.class_names[label] for label in classes]
-            found += [dataset.templates[0].replace("{c}", name) for name in names]
-        return tuple(found)
+        return tuple(prompt for known in self.label_sets_before(task) for prompt in known.prompts)
 
     @cached_property
     def datasets(self) -> tuple[DataSet, ...]:
