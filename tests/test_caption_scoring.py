@@ -356,3 +356,20 @@ def bent(**changes):
 def test_a_table_whose_parts_do_not_fit_is_refused(changes, words):
     with pytest.raises(IntegrityError, match=words):
         replace(make_table(), **changes)
+
+
+def test_the_means_of_item_scores_are_the_primary_score_and_one_picture_counts_its_own_hits():
+    table = make_table()
+    frame = make_frame(table)
+    scores = table.rescore(frame)
+    found = table.item_scores(frame.sample(frac=1, random_state=0))
+    means = np.stack([found[task].mean(axis=1) for task in TASKS], axis=1)
+    np.testing.assert_allclose(means, np.vstack([scores["zero_shot"], scores["matrix"]]))
+    part = frame[(frame["stage"] == 2) & (frame["task"] == "parks")]
+    owners, (n, c) = table.owners["parks"], SIZES["parks"]
+    for picture in range(n):
+        best = part[(part["kind"] == "i2t") & (part["query"] == picture)][ID_COLUMNS[0]].item()
+        own = np.flatnonzero(owners == picture)
+        answers = part[(part["kind"] == "t2i") & part["query"].isin(own)][ID_COLUMNS[0]]
+        expected = 50.0 * (owners[best] == picture) + 50.0 * (answers == picture).sum() / (c / n)
+        assert found["parks"][2, picture] == pytest.approx(expected)

@@ -247,3 +247,15 @@ def test_a_label_table_whose_parts_do_not_fit_is_refused(change):
     LabelTable(**parts)
     with pytest.raises(IntegrityError):
         LabelTable(**{**parts, **change})
+
+
+def test_the_means_of_item_scores_are_the_matrix_and_each_says_whether_one_answer_is_right():
+    table, frame = make_table(), make_frame()
+    R, zero_shot = accuracy_matrix(frame, table)
+    found = table.item_scores(frame.sample(frac=1, random_state=0))
+    assert list(found) == list(TASKS)
+    means = np.stack([found[task].mean(axis=1) for task in TASKS], axis=1)
+    np.testing.assert_allclose(means, np.vstack([zero_shot, R]))
+    for row in frame.sample(30, random_state=1).to_dict("records"):
+        right = row["top1"] == table.labels[row["task"]][row["sample"]]
+        assert found[row["task"]][row["stage"], row["sample"]] == 100.0 * right

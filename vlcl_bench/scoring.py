@@ -86,6 +86,10 @@ class LabelTable:
         """See :func:`stage_accuracies`."""
         return stage_accuracies(frame, self)
 
+    def item_scores(self, frame: pd.DataFrame) -> dict[str, FloatArray]:
+        """See :func:`item_scores`."""
+        return item_scores(frame, self)
+
 
 @dataclass(frozen=True, eq=False)
 class _Answers:
@@ -133,6 +137,15 @@ def stage_accuracies(frame: pd.DataFrame, table: LabelTable) -> dict[str, float]
         labels = table.labels[str(task)][part["sample"].to_numpy()]
         found[str(task)] = 100.0 * float((part["top1"].to_numpy() == labels).mean())
     return found
+
+
+def item_scores(frame: pd.DataFrame, table: LabelTable) -> dict[str, FloatArray]:
+    """By task ``(T + 1, n)``: 100 where a test sample is answered rightly at a stage, else 0; the means are R's."""
+    answers, flags = _right(_all_stages(frame, table), table, 1)
+    ends = np.cumsum(table.sizes)
+    found = np.zeros((len(table.tasks) + 1, int(ends[-1])))
+    found[answers.stage, answers.position] = 100.0 * flags
+    return dict(zip(table.tasks, np.split(found, ends[:-1], axis=1), strict=True))
 
 
 def rescore(frame: pd.DataFrame, table: LabelTable) -> dict[str, Any]:

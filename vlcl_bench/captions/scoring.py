@@ -110,6 +110,22 @@ class CaptionTable:
             },
         }
 
+    def item_scores(self, frame: pd.DataFrame) -> dict[str, FloatArray]:
+        """By task ``(T + 1, n)``: what each picture of a gallery contributes to the primary score, whose mean they are.
+
+        Half of it says whether its best caption is one of its own, half how many of its captions find it, against the
+        mean number of captions of a picture.
+        """
+        answers = self._answers(frame, list(range(len(self.tasks) + 1)))
+        found = {}
+        for task in self.tasks:
+            owners, pictures = np.asarray(self.owners[task]), self.pictures[task]
+            finds = owners[answers[:, self._places[task, "i2t"], 0]] == np.arange(pictures)
+            found_by = answers[:, self._places[task, "t2i"], 0] == owners
+            captions = np.stack([np.bincount(owners, weights=stage, minlength=pictures) for stage in found_by])
+            found[task] = 50.0 * finds + 50.0 * captions * pictures / len(owners)
+        return found
+
     def _each(self, score: Callable[[int, str], float]) -> FloatArray:
         """(T + 1, T) ``score(stage, task)`` of every stage and task."""
         stages = range(len(self.tasks) + 1)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from vlcl_bench.cli import EXIT_CODES
+from vlcl_bench.cli.compare import register as register_compare
 from vlcl_bench.cli.data import app as data_app
 from vlcl_bench.cli.doctor import register as register_doctor
 from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, Traceback, emit
@@ -191,6 +192,9 @@ def show(
     drift: Annotated[
         bool, typer.Option("--drift", help="How far answers moved since each task was learned, and since stage 0.")
     ] = False,
+    seeds: Annotated[
+        bool, typer.Option("--seeds", help="What the run logged of its seeds and of its memory, task by task.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a finished run: its R matrix, metrics, cost and where it ran."""
@@ -207,6 +211,15 @@ def show(
             emit({"run": record.run_hash, "drift": [vars(row) for row in rows]})
         else:
             Console().print(drift_table(rows))
+    elif seeds:
+        from vlcl_bench.cli.seeds import seed_tables, seeds_of
+
+        found = seeds_of(record)
+        if as_json:
+            emit({"run": record.run_hash, **found})
+        else:
+            for table in seed_tables(found):
+                Console().print(table, "")
     elif as_json:
         emit(summary(folder, record))
     else:
@@ -278,5 +291,6 @@ def leaderboard_build(
 
 
 register_sweep(app)
+register_compare(app)
 register_synthesise(app)
 register_doctor(app)

@@ -1,0 +1,213 @@
+"""Is one entry better than another? Differences with intervals and tests, from stored predictions of both.
+
+What varies is which test samples there happen to be, and which seeds were run. Samples are drawn anew with replacement
+within each task, the same for both entries (paired bootstrap; Efron and Tibshirani, 1993), and seeds likewise. All
+headline metrics here are linear in R, so a difference of entries is a metric of the difference of their scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vlcl_bench.errors import UsageError
+from vlcl_bench.metrics import FloatArray
+
+METRICS = ("transfer", "avg", "last", "bwt", "fwt", "diagonal")
+DRAWS = 10_000
+LEVEL = 0.95
+Items = Mapping[str, FloatArray]
+"""By task ``(T + 1, n)`` scores of test samples in percent, stage 0 first; see :meth:`LabelTable.item_scores`."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """First minus second: ``name`` is a metric or a task, values in percent.
+
+    ``low`` and ``high`` bound 95 % of the bootstrap's differences; ``p`` is twice the smaller share of them on one side
+    of zero (at least 1 / draws), ``p_corrected`` Holm's over the differences of its table. ``p_seeds`` is a paired
+    t-test's over common seeds, ``None`` for fewer than two of them or no spread; ``p_mcnemar`` the exact test of
+    McNemar (1947) on right and wrong answers after the last task at the first common seed, corrected as well, ``None``
+    where scores are no such answers.
+    """
+
+    name: str
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_corrected: float
+    p_seeds: float | None = None
+    p_mcnemar: float | None = None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the corrected p is below 1 in 20."""
+        return self.p_corrected < 1 - LEVEL
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Headline differences, and those of each task after the last one; how many seeds each entry has and both share."""
+
+    headlines: tuple[Difference, ...]
+    tasks: tuple[Difference, ...]
+    seeds: tuple[int, int, int]
+
+
+def compare(first: Mapping[int, Items], second: Mapping[int, Items], draws: int = DRAWS, seed: int = 0) -> Comparison:
+    """Compare two entries given by their seeds' scores. With common seeds only those count, pair by pair.
+
+    Without any (a deterministic entry has one seed only), the seeds of each are averaged, and only test samples vary.
+    Raises :class:`UsageError` where the entries were not scored on the same samples.
+    """
+    common = sorted(set(first) & set(second))
+    pairs = [(first[k], second[k]) for k in common] if common else [(_mean(first), _mean(second))]
+    if len(common) == 1 and max(len(first), len(second)) > 1:
+        pairs = [(_mean(first), _mean(second))]  # the one has a single seed: all of the other's are better than one
+    tasks = _same_tasks(pairs)
+    apart = [{task: a[task] - b[task] for task in tasks} for a, b in pairs]
+    drawn = _bootstrap(apart, tasks, draws, np.random.default_rng(seed))
+    each = [(_matrix(a, tasks), _matrix(b, tasks)) for a, b in pairs]
+    means = np.mean([a for a, _ in each], axis=0), np.mean([b for _, b in each], axis=0)
+    headlines = []
+    for name in METRICS:
+        if len(tasks) == 1 and name in ("transfer", "bwt", "fwt"):
+            continue
+        by_seed = [float(metric(a - b, name)) for a, b in each]
+        headlines.append(
+            (name, float(metric(means[0], name)), float(metric(means[1], name)), metric(drawn, name), by_seed)
+        )
+    last = [
+        (
+            task,
+            float(means[0][-1, i]),
+            float(means[1][-1, i]),
+            drawn[:, -1, i],
+            [float((a - b)[-1, i]) for a, b in each],
+        )
+        for i, task in enumerate(tasks)
+    ]
+    tests = holm([_mcnemar(pairs[0][0][task][-1], pairs[0][1][task][-1]) for task in tasks])
+    return Comparison(
+        tuple(_differences(headlines, [None] * len(headlines))),
+        tuple(_differences(last, tests)),
+        (len(first), len(second), len(common)),
+    )
+
+
+Found = tuple[str, float, float, FloatArray, list[float]]
+
+
+def _differences(found: Sequence[Found], tests: Sequence[float | None]) -> list[Difference]:
+    two_sided = [_two_sided(drawn) for _, _, _, drawn, _ in found]
+    corrected = holm(two_sided)
+    tail = (1 - LEVEL) / 2
+    return [
+        Difference(
+            name=name,
+            first=a,
+            second=b,
+            difference=a - b,
+            low=float(np.quantile(drawn, tail)),
+            high=float(np.quantile(drawn, 1 - tail)),
+            p=p,
+            p_corrected=float(q or 0),
+            p_seeds=_t_test(by_seed),
+            p_mcnemar=test,
+        )
+        for (name, a, b, drawn, by_seed), p, q, test in zip(found, two_sided, corrected, tests, strict=True)
+    ]
+
+
+def metric(R: FloatArray, name: str) -> FloatArray:
+    """A headline metric of matrices ``(..., T + 1, T)`` with the untouched model in row 0; linear in R, so also of
+    differences. The definitions are those of :func:`vlcl_bench.metrics.continual_metrics`."""
+    T = R.shape[-1]
+    later, earlier = range(1, T), range(T - 1)
+    if name == "avg":
+        return R[..., 1:, :].mean(axis=(-2, -1))
+    if name == "last":
+        return R[..., T, :].mean(axis=-1)
+    if name == "diagonal":
+        return np.mean([R[..., i + 1, i] for i in range(T)], axis=0)
+    if name == "transfer":
+        return np.mean([R[..., 1 : i + 1, i].mean(axis=-1) for i in later], axis=0)
+    if name == "bwt":
+        return np.mean([R[..., T, i] - R[..., i + 1, i] for i in earlier], axis=0)
+    if name == "fwt":
+        return np.mean([R[..., i, i] - R[..., 0, i] for i in later], axis=0)
+    raise UsageError(f"{name!r} is none of the metrics {', '.join(METRICS)}")
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Holm's step-down correction (1979) of p-values, in their order; ``None`` stays and is not counted."""
+    known = sorted((p, i) for i, p in enumerate(values) if p is not None)
+    found: list[float | None] = [None] * len(values)
+    largest = 0.0
+    for rank, (p, i) in enumerate(known):
+        largest = max(largest, min(1.0, p * (len(known) - rank)))
+        found[i] = largest
+    return found
+
+
+def _bootstrap(apart: Sequence[Items], tasks: Sequence[str], draws: int, rng: np.random.Generator) -> FloatArray:
+    """Drawn differences of R, ``(draws, T + 1, T)``."""
+    seeds = len(apart)
+    weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
+    found = np.empty((draws, len(tasks) + 1, len(tasks)))
+    for i, task in enumerate(tasks):
+        count = apart[0][task].shape[1]
+        samples = rng.multinomial(count, np.full(count, 1 / count), size=draws) / count
+        by_seed = np.stack([samples @ one[task].T for one in apart])
+        found[:, :, i] = np.einsum("ds,sdt->dt", weights, by_seed)
+    return found
+
+
+def _two_sided(drawn: FloatArray) -> float:
+    """Twice the smaller share of draws on one side of zero, zeros on both; never less than one draw's share."""
+    side = min((drawn <= 0).mean(), (drawn >= 0).mean())
+    return float(min(1.0, max(2 * side, 1 / len(drawn))))
+
+
+def _t_test(values: Sequence[float]) -> float | None:
+    """Two-sided p of a t-test that the mean of paired differences is zero."""
+    if len(values) < 2 or np.ptp(values) == 0:
+        return None
+    from scipy.stats import ttest_1samp
+
+    return float(ttest_1samp(values, 0.0).pvalue)
+
+
+def _mcnemar(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float | None:
+    """Exact two-sided test on samples that only one of the two answers rightly; ``None`` where these are no answers."""
+    if not np.isin(np.concatenate([a, b]), (0.0, 100.0)).all():
+        return None
+    from scipy.stats import binomtest
+
+    only_a, only_b = int((a > b).sum()), int((b > a).sum())
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def _mean(entry: Mapping[int, Items]) -> Items:
+    seeds = list(entry.values())
+    return {task: np.mean([one[task] for one in seeds], axis=0) for task in seeds[0]}
+
+
+def _matrix(items: Items, tasks: Sequence[str]) -> FloatArray:
+    return np.stack([items[task].mean(axis=1) for task in tasks], axis=1)
+
+
+def _same_tasks(pairs: Sequence[tuple[Items, Items]]) -> list[str]:
+    shapes = [{task: scores.shape for task, scores in items.items()} for pair in pairs for items in pair]
+    if any(one != shapes[0] or list(one) != list(shapes[0]) for one in shapes):
+        raise UsageError(
+            "the two were not scored on the same tasks and test samples, so they cannot be compared",
+            "Compare runs of the same protocol.",
+        )
+    return list(shapes[0])
