@@ -71,7 +71,7 @@ class MiniTextToImagePipeline(DiffusionPipeline):
         self,
         prompt: str | Sequence[str],
         num_inference_steps: int = 50,
-        guidance_scale: float = 3.0,
+        guidance_scale: float = 4.0,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         output_type: str = "pil",
         **_: Any,
