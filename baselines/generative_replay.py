@@ -24,7 +24,8 @@ class GenerativeReplay(SyntheticMethod):
 
         replay_weight: float = 1.0
 
-    mini_settings: ClassVar = {"pictures": 40, "denoising_steps": 10}
+    # GIFT's, so that both see the same pictures.
+    mini_settings: ClassVar = {"pictures": 150, "denoising_steps": 10}
 
     def loss(self, batch: Batch, logits: Tensor, ctx: Context) -> Tensor:
         """The recipe's loss on both kinds of pictures."""
