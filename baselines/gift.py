@@ -61,8 +61,8 @@ class GIFT(SyntheticMethod):
         consolidation: Literal["adaptive", "static", "plain", "none"] = "adaptive"
         consolidation_weight: float = 1.0
 
-    # On mini-dev, one seed: 40, 150 and 300 pictures gave Avg 78.9 (with an earlier generator), 81.0 and 81.1; a pull of
-    # 1, 0.1 and none 81.1, 82.3 and 82.5. Ten steps of DPM-Solver++ make pictures as recognisable as 25 do.
+    # On mini-dev, one seed: 40, 150 and 300 pictures gave Avg 78.9 (with an earlier generator), 81.0 and 81.1; a pull
+    # of 1, 0.1 and none 81.1, 82.3 and 82.5. Ten steps of DPM-Solver++ make pictures as recognisable as 25 do.
     mini_settings: ClassVar = {"pictures": 150, "denoising_steps": 10, "consolidation_weight": 0.1}
 
     def __init__(self, backbone: Backbone, config: Any) -> None:
