@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from vlcl_bench.board.build import RunSummary, build_board
 from vlcl_bench.errors import UsageError
-from vlcl_bench.fileio import canonical_json, sha256_text
+from vlcl_bench.fileio import canonical_json, sha256_text, write_atomic
 from vlcl_bench.protocols import load_protocol, protocol_names
 from vlcl_bench.records import RECORD_NAME, Record, read_record
 from vlcl_bench.rescoring import can_rescore, rescored
 
 if TYPE_CHECKING:
     from vlcl_bench.methods.base import Method
+
+CLAIMANT = "auto_seed_vl2"
+"""The method whose source makes claims that have a page of their own."""
 
 
 def build_from_runs(runs: Path, out: Path, include_unverifiable: bool = False) -> dict[str, Any]:
@@ -29,6 +32,12 @@ def build_from_runs(runs: Path, out: Path, include_unverifiable: bool = False) -
             seen.add(same)
             summaries.append(summarise(record, folder, runs))
     written = build_board(summaries, out, include_unverifiable=include_unverifiable)
+    if any(summary.method == CLAIMANT for summary in summaries):
+        from vlcl_bench.board.claims import claims_page
+        from vlcl_bench.board.entries import entries
+
+        known = [one for one in entries([runs]) if all(can_rescore(record) for _, record in one.runs.values())]
+        written.append(write_atomic(out / "auto-seed-vl2.md", claims_page(known)))
     again = sum(summary.status == "rescored" for summary in summaries)
     return {"runs": len(summaries), "rescored": again, "files": [str(path) for path in written]}
 

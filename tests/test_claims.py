@@ -1,0 +1,113 @@
+"""The claims of the page on Auto-Seed VL2: each verdict follows from what was measured, and from nothing else."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vlcl_bench.board import claims as module
+from vlcl_bench.board.claims import CLASSES, METHOD, claims, claims_page
+
+TASKS = {"one": 200, "two": 200, "three": 200}
+
+
+def entry(method: str = METHOD, variant: str = "", last: float = 0.6, before: float = 0.5, **more: Any) -> Any:
+    """An entry of three seeds: right with ``last`` once learned, with ``before`` until then, with 0.5 untouched."""
+    scores = {}
+    for seed in range(3):
+        rng = np.random.default_rng([seed, 1])  # the same luck for all entries: only the probabilities differ
+        items = {}
+        for place, (task, n) in enumerate(TASKS.items()):
+            luck = rng.random(n)
+            right = [0.5 if stage == 0 else last if stage > place else before for stage in range(len(TASKS) + 1)]
+            items[task] = 100.0 * (luck[None] < np.array(right)[:, None])
+        scores[seed] = items
+    log = [{"report": "seeds", "task": task, **more.get("log", {})} for task in TASKS]
+    record = SimpleNamespace(log=log, weight=SimpleNamespace(bytes_between_tasks=more.get("bytes", 1000)))
+    return SimpleNamespace(
+        protocol=CLASSES, method=method, variant=variant, runs=dict.fromkeys(range(3), (None, record)),
+        item_scores=lambda: scores,
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    compare = module.compare
+    monkeypatch.setattr(module, "compare", lambda a, b: compare(a, b, draws=400))
+
+
+def verdicts(*entries: Any) -> dict[str, str]:
+    return {one.claim: one.verdict for one in claims(entries)}
+
+
+def test_without_runs_nothing_is_said_to_be_reproduced_or_not():
+    found = verdicts()
+    assert set(found.values()) == {"not run yet", "not testable"}
+    assert [claim for claim, verdict in found.items() if verdict == "not testable"] == [
+        "better than the state of the art on average", "BLEU-4 on C→F", "weaker on visual question answering",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("last", "verdict"), [(0.4, "reproduced"), (0.6, "not reproduced"), (0.8, "not reproduced")])
+def test_an_ablation_is_reproduced_where_it_costs_more_than_chance(last, verdict):
+    found = verdicts(entry(), entry(variant="consistency=False", last=last))
+    assert found["without consistency"] == verdict
+    assert found["without meta-update of the generator"] == "not run yet"
+
+
+@pytest.mark.parametrize(("last", "verdict"), [(0.6, "reproduced"), (0.4, "not reproduced"), (0.8, "not reproduced")])
+def test_that_pruning_costs_nothing_is_reproduced_where_no_difference_shows(last, verdict):
+    assert verdicts(entry(), entry(variant="pruning=False", last=last))["without seed pruning"] == verdict
+
+
+def test_more_than_thirteen_points_means_more_than_thirteen():
+    name = "better than generative replay"
+    assert verdicts(entry(last=0.8), entry("generative_replay", last=0.6))[name] == "reproduced"
+    assert verdicts(entry(last=0.7), entry("generative_replay", last=0.62))[name] == "not reproduced"
+
+
+def test_memory_is_compared_in_bytes_as_measured():
+    name = "memory against exemplar replay"
+    small, large = entry("er_vlm", bytes=19_000), entry("er_vlm", bytes=21_000)
+    assert verdicts(entry(bytes=1000), large)[name] == "reproduced"
+    assert verdicts(entry(bytes=1000), small)[name] == "not reproduced"
+    measured = next(one.measured for one in claims([entry(bytes=1000), small]) if one.claim == name)
+    assert measured.startswith("-95 % (1,000 bytes against 19,000")
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (0.7, ("reproduced", "not reproduced")),
+        (0.5, ("not reproduced", "not reproduced")),
+        (0.3, ("not reproduced", "reproduced")),
+    ],
+)
+def test_forward_transfer_is_judged_by_its_sign(before, expected):
+    found = verdicts(entry(before=before), entry("generative_replay", before=before))
+    assert (found["FWT of Auto-Seed VL2"], found["FWT of generative replay"]) == expected
+
+
+def test_no_forward_transfer_is_what_er_vlm_is_claimed_to_have():
+    assert verdicts(entry(), entry("er_vlm", before=0.5))["FWT of ER-VLM"] == "reproduced"
+    assert verdicts(entry(), entry("er_vlm", before=0.8))["FWT of ER-VLM"] == "not reproduced"
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.85, "reproduced"), (0.93, "reproduced"), (0.96, "not reproduced")])
+def test_fidelity_must_lie_within_what_is_claimed(value, verdict):
+    found = verdicts(
+        entry(log={"fidelity_image": value, "fidelity_text": 0.9, "variance_outside": 2 - 2 * value + 0.9})
+    )
+    assert found["cosine of seeds with real class means"] == verdict
+    expected = "reproduced" if 2.9 - 2 * value < 1 else "not reproduced"
+    assert found["variance along task-irrelevant directions, to real features'"] == expected
+
+
+def test_the_page_is_a_table_with_a_line_for_each_claim_and_says_what_a_verdict_means():
+    page = claims_page([entry(), entry(variant="consistency=False", last=0.3)])
+    assert page.startswith("# Auto-Seed VL2: claimed and measured\n")
+    assert page.count("\n| ") == 2 + len(claims([]))
+    line = next(line for line in page.splitlines() if line.startswith("| without consistency | -6.8 | mini-c2r | -"))
+    assert line.endswith("p < 0.001) | reproduced |") or "p = 0.0" in line
+    assert "more than chance" in page
