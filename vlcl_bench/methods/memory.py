@@ -28,9 +28,9 @@ class RowMemory(nn.Module):
 
     def append(self, **rows: Tensor) -> None:
         """Append rows, given for every column; each takes its column's type."""
-        lengths = {name: len(rows[name]) for name in self.columns}
+        lengths = {name: len(given) for name, given in rows.items()}
         if len(set(lengths.values())) > 1 or set(rows) != set(self.columns):
-            raise ValueError(f"rows of different numbers or columns: {lengths}")
+            raise ValueError(f"rows must be given alike for {', '.join(self.columns)}; given were {lengths}")
         for name in self.columns:
             known = getattr(self, name)
             new = rows[name].detach().to(known)
