@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from vlcl_bench.board.agreement import agreements
 from vlcl_bench.board.published import published_rows
 from vlcl_bench.board.render import render_csv, render_json, render_markdown
 from vlcl_bench.board.rows import BoardRow, RunSummary, board_rows
-from vlcl_bench.fileio import write_atomic
 
-__all__ = ["BoardRow", "RunSummary", "board_rows", "board_text", "build_board"]
+__all__ = ["BoardRow", "RunSummary", "board_rows", "board_text"]
 
 
 def board_text(runs: Iterable[RunSummary], *, include_unverifiable: bool = False) -> dict[str, str]:
@@ -28,9 +26,3 @@ def board_text(runs: Iterable[RunSummary], *, include_unverifiable: bool = False
         "leaderboard.csv": render_csv(rows),
         "leaderboard.json": render_json(rows, published, agreement),
     }
-
-
-def build_board(runs: Iterable[RunSummary], out_folder: Path, *, include_unverifiable: bool = False) -> list[Path]:
-    """Write the files of :func:`board_text` into ``out_folder``, each whole or not at all; their paths."""
-    text = board_text(runs, include_unverifiable=include_unverifiable)
-    return [write_atomic(out_folder / name, content) for name, content in text.items()]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlcl_bench.board.build import RunSummary, build_board
-from vlcl_bench.errors import UsageError
+from vlcl_bench.board.build import RunSummary, board_text
+from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import canonical_json, sha256_text, write_atomic
 from vlcl_bench.protocols import load_protocol, protocol_names
 from vlcl_bench.records import RECORD_NAME, Record, read_record
@@ -18,10 +19,40 @@ if TYPE_CHECKING:
 
 CLAIMANT = "auto_seed_vl2"
 """The method whose source makes claims that have a page of their own."""
+DIFFERENCE, WIDTH = 20, 160
+"""Lines of a difference that are shown, and characters of each."""
 
 
 def build_from_runs(runs: Path, out: Path, include_unverifiable: bool = False) -> dict[str, Any]:
     """Build the board in ``out`` from every finished run below ``runs``."""
+    files, counts = board_files(runs, include_unverifiable)
+    return {**counts, "files": [str(write_atomic(out / name, text)) for name, text in files.items()]}
+
+
+def check_board(runs: Path, out: Path, include_unverifiable: bool = False) -> dict[str, Any]:
+    """Build the board in memory only; raises :class:`IntegrityError` with the difference where ``out`` is another."""
+    files, counts = board_files(runs, include_unverifiable)
+    stale, lines = [], list[str]()
+    for name, text in files.items():
+        path = out / name
+        found = path.read_text(encoding="utf-8") if path.exists() else ""
+        if found != text:
+            stale.append(name)
+            lines += difflib.unified_diff(
+                found.splitlines(), text.splitlines(), str(path), f"{path} as the records say", n=0, lineterm=""
+            )
+    if stale:
+        more = f"\n... and {len(lines) - DIFFERENCE} more lines" if len(lines) > DIFFERENCE else ""
+        shown = "\n".join(line[:WIDTH] for line in lines[:DIFFERENCE])
+        raise IntegrityError(
+            f"{', '.join(stale)} in {out} are not what the records give:\n{shown}{more}",
+            "Build it again, look at what changed, and commit it: vlcl leaderboard build.",
+        )
+    return {**counts, "files": [str(out / name) for name in files]}
+
+
+def board_files(runs: Path, include_unverifiable: bool) -> tuple[dict[str, str], dict[str, int]]:
+    """The board's files by name, and how many runs it is made of and how many of them were scored again."""
     if not runs.is_dir():
         raise UsageError(f"there is no folder {runs}", "Give one with --runs, or run a method first.")
     summaries, seen = [], set()
@@ -31,15 +62,15 @@ def build_from_runs(runs: Path, out: Path, include_unverifiable: bool = False) -
         if same not in seen:  # the same run twice, with the same answers, is one run
             seen.add(same)
             summaries.append(summarise(record, folder, runs))
-    written = build_board(summaries, out, include_unverifiable=include_unverifiable)
+    files = board_text(summaries, include_unverifiable=include_unverifiable)
     if any(summary.method == CLAIMANT for summary in summaries):
         from vlcl_bench.board.claims import claims_page
         from vlcl_bench.board.entries import entries
 
         known = [one for one in entries([runs]) if all(can_rescore(record) for _, record in one.runs.values())]
-        written.append(write_atomic(out / "auto-seed-vl2.md", claims_page(known)))
+        files["auto-seed-vl2.md"] = claims_page(known)
     again = sum(summary.status == "rescored" for summary in summaries)
-    return {"runs": len(summaries), "rescored": again, "files": [str(path) for path in written]}
+    return files, {"runs": len(summaries), "rescored": again}
 
 
 def summarise(record: Record, folder: Path, root: Path) -> RunSummary:

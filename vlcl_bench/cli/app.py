@@ -269,10 +269,13 @@ def leaderboard_build(
     include_unverifiable: Annotated[
         bool, typer.Option("--include-unverifiable", help="Show published claims that nobody can check, too.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail with the difference where the board there is stale.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Build the board: every record is scored again from its predictions; the same records give the same bytes."""
-    from vlcl_bench.board.collect import build_from_runs
+    from vlcl_bench.board.collect import build_from_runs, check_board
     from vlcl_bench.errors import UsageError
 
     if runs is not None and out is None and not local:
@@ -281,13 +284,15 @@ def leaderboard_build(
             "Add --out FOLDER, or use --local.",
         )
     folder = out or (Path("runs/board") if local else Path("leaderboard"))
-    result = build_from_runs(runs or Path("runs" if local else "submissions"), folder, include_unverifiable)
+    build = check_board if check else build_from_runs
+    result = build(runs or Path("runs" if local else "submissions"), folder, include_unverifiable)
     if as_json:
         emit(result)
     else:
         kept = result["runs"] - result["rescored"]
         reported = f", {kept} shown as reported (their manifests are not in this repository)" if kept else ""
-        typer.echo(f"{result['rescored']} runs scored again{reported}; board: {folder / 'README.md'}")
+        state = "the board is up to date" if check else "board"
+        typer.echo(f"{result['rescored']} runs scored again{reported}; {state}: {folder / 'README.md'}")
 
 
 register_sweep(app)
