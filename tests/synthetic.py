@@ -21,13 +21,17 @@ from vlcl_bench.synthesis.store import Made, SyntheticStore
 
 
 class FakeGenerator:
-    """Noise that follows from prompt and seed; blank where ``blank`` says so. ``asked`` are all orders so far."""
+    """Noise that follows from prompt and seed; blank where ``blank`` says so.
+
+    ``asked`` are all orders so far; ``released`` counts how often it was let go.
+    """
 
     def __init__(
         self, side: int = SIDE, blank: Any = lambda order: False, identity: str = "fake", size: int = 0
     ) -> None:
         self.side, self.blank, self.identity, self.bytes = side, blank, identity, size
         self.asked: list[Ordered] = []
+        self.released = 0
 
     def picture(self, order: Ordered) -> np.ndarray:
         digest = hashlib.sha256(f"{self.identity} {order.prompt} {order.seed}".encode()).digest()
@@ -37,6 +41,9 @@ class FakeGenerator:
     def make(self, orders: Sequence[Ordered]) -> list[np.ndarray]:
         self.asked += orders
         return [self.picture(order) for order in orders]
+
+    def release(self) -> None:
+        self.released += 1
 
 
 def make_store(root: Path, generator: Any = None) -> SyntheticStore:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from synthetic import save_mini
 
+from vlcl_bench.errors import UsageError
 from vlcl_bench.protocols import load_protocol
 from vlcl_bench.synthesis import mini_train
 from vlcl_bench.synthesis.generator import Generator, Recipe
@@ -82,6 +83,18 @@ def test_one_prompt_and_pil_pictures_are_the_default(pipeline):
     assert found.images[0].size == (SIDE, SIDE)
     difference = np.asarray(found.images[0]) / 255 - made(pipeline)[0]
     assert np.abs(difference).max() <= 0.51 / 255
+
+
+@pytest.mark.parametrize("asked", [{"height": 64, "width": 64}, {"width": 16}], ids=str)
+def test_another_size_than_its_own_is_refused(pipeline, asked):
+    with pytest.raises(UsageError, match=r"of 32 x 32 pixels, not of (64 x 64|32 x 16)\n"):
+        made(pipeline, **asked)
+    np.testing.assert_array_equal(made(pipeline, height=SIDE, width=SIDE), made(pipeline))
+
+
+def test_another_size_asked_of_the_generator_is_refused_too(folder):
+    with pytest.raises(UsageError, match="not of 64 x 64"):
+        Generator(Recipe(str(folder), steps=1, size=64), CPU).make([Ordered(PROMPTS[0], 1)])
 
 
 def test_guidance_moves_from_the_picture_without_text_past_the_one_with_text(pipeline):

@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,15 +16,17 @@ from harness import BATCH, STEPS, TASKS, Sabotage, enter, flip, method_file, vlc
 from playing import build
 from synthetic import FakeGenerator, context, make_synthesis, play, save_mini, save_stable_diffusion
 
+from vlcl_bench.cli.show import synthesis_line
 from vlcl_bench.engine.prepare import Request, prepare
 from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.engine.synthesis import plan_recipe
 from vlcl_bench.errors import MachineError, MethodError, UsageError
 from vlcl_bench.protocols import load_protocol
+from vlcl_bench.records import Record
 from vlcl_bench.synthesis import generator as generator_module
 from vlcl_bench.synthesis.generator import AT_ONCE, MINI, STABLE_DIFFUSION, Generator, Recipe, folder_digest
 from vlcl_bench.synthesis.prompts import Ordered, base_prompts, order, picture_seed
-from vlcl_bench.synthesis.store import SyntheticStore
+from vlcl_bench.synthesis.store import REFILL, SyntheticStore
 
 CPU = torch.device("cpu")
 
@@ -236,6 +239,17 @@ def test_with_fewer_steps_the_scheduler_is_dpm_solver(diffusion, steps):
     assert (pipeline.scheduler.config.beta_start, pipeline.scheduler.config.steps_offset) == (own.beta_start, 1)
 
 
+@pytest.mark.parametrize("name", ["LCMScheduler", "FlowMatchEulerDiscreteScheduler"])
+def test_a_scheduler_that_dpm_solver_cannot_replace_stays(own_diffusion, name):
+    import diffusers
+
+    getattr(diffusers, name)().save_pretrained(own_diffusion / "scheduler")
+    index = own_diffusion / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"scheduler": ["diffusers", name]}))
+    pipeline = Generator(Recipe(str(own_diffusion), steps=4), CPU).pipeline()
+    assert type(pipeline.scheduler).__name__ == name
+
+
 def test_so_many_steps_are_taken_as_asked_for(diffusion, monkeypatch):
     generator, seen = Generator(Recipe(str(diffusion), steps=7), CPU), []
     unet = generator.pipeline().unet
@@ -304,6 +318,107 @@ def test_a_safety_checkers_blank_pictures_are_made_again(diffusion, tmp_path):
     assert all(store.read(one).any() for one in orders_of(8))
 
 
+def test_what_diffusers_own_safety_checker_blackens_is_made_again(diffusion, tmp_path):
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig, CLIPImageProcessor
+
+    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision = size | {"image_size": 16, "patch_size": 4}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        checker = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=16)).eval()
+    seen = []
+    checker.visual_projection.register_forward_hook(lambda module, given, found: seen.append(found.clone()))
+    generator = Generator(Recipe(str(diffusion), steps=1), CPU)
+    pipeline = generator.pipeline()
+    pipeline.safety_checker = checker
+    pipeline.feature_extractor = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+    assert all(picture.any() for picture in generator.make(orders_of(8)))
+    # The one picture that is more like the forbidden concept than all others are.
+    alike = torch.nn.functional.cosine_similarity(seen[0], seen[0][3:4])
+    checker.concept_embeds.data[0] = seen[0][3]
+    checker.concept_embeds_weights.data[0] = (1 + alike.sort().values[-2]) / 2
+    store = SyntheticStore(tmp_path, generator)
+    made = store.fill(orders_of(8), 8)
+    attempts = [store.recipe(one)["attempt"] for one in orders_of(8)]
+    assert made.blank == attempts[3] >= 1
+    assert sum(attempts) == attempts[3]
+    moved = Ordered(orders_of(8)[3].prompt, 3 + attempts[3] * REFILL)
+    np.testing.assert_array_equal(store.read(orders_of(8)[3]), generator.make([moved])[0])
+
+
+FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB.\nGPU 0 has")
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [(FULL, "The memory is full. Try another --device"), (RuntimeError("wrong shape"), "8 at once? Fewer would be")],
+    ids=["memory", "other"],
+)
+def test_what_a_pipeline_raises_is_a_machine_error(diffusion, monkeypatch, error, hint):
+    def fails(*given, **named):
+        raise error
+
+    generator, reason = Generator(Recipe(str(diffusion), steps=1), CPU), str(error).partition("\n")[0]
+    generator._pipeline = fails
+    with pytest.raises(MachineError, match=f"made no pictures: {reason}\n") as refused:
+        generator.make(orders_of(1))
+    assert hint in refused.value.hint
+    assert "smaller pipeline" in refused.value.hint
+    generator._pipeline = None
+    monkeypatch.setattr("diffusers.DiffusionPipeline.to", fails)
+    with pytest.raises(MachineError, match=f"does not load: {reason}\n"):
+        generator.make(orders_of(1))
+
+
+def test_the_libraries_tell_errors_only_while_pictures_are_made(diffusion):
+    import logging
+
+    import diffusers
+    import transformers
+
+    def levels():
+        return diffusers.utils.logging.get_verbosity(), transformers.utils.logging.get_verbosity()
+
+    def pipeline(**named):
+        seen.append(levels())
+        return SimpleNamespace(images=np.ones((AT_ONCE, 2, 2, 3)))
+
+    generator, before, seen = Generator(Recipe(str(diffusion)), CPU), levels(), []
+    generator._pipeline = pipeline
+    generator.make(orders_of(1))
+    assert seen == [(logging.ERROR, logging.ERROR)]
+    assert levels() == before
+
+
+def test_pictures_in_half_precision_are_others_in_the_store_but_not_to_a_run(diffusion, tmp_path):
+    recipe = Recipe(str(diffusion), 10)
+    plain, half = (Generator(recipe, torch.device(name)) for name in ("cpu", "cuda"))
+    assert plain.identity == recipe.identity()
+    assert half.identity == recipe.identity() + ", half precision"
+    paths = {SyntheticStore(tmp_path, generator).path(orders_of(1)[0]) for generator in (plain, half)}
+    assert len(paths) == 2
+
+
+def test_only_the_memory_of_a_gpu_is_given_back(diffusion):
+    for name, kept in (("cpu", True), ("cuda", False)):
+        generator = Generator(Recipe(str(diffusion)), torch.device(name))
+        generator._pipeline = object()
+        generator.release()
+        assert (generator._pipeline is not None) == kept
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_pictures_are_made_in_half_precision(diffusion):
+    generator = Generator(Recipe(str(diffusion), steps=3), torch.device("cuda"))
+    pipeline = generator.pipeline()
+    assert (pipeline.unet.dtype, pipeline.unet.device.type, pipeline.vae.use_slicing) == (torch.float16, "cuda", True)
+    made = generator.make(orders_of(3))
+    assert all(picture.std() > 5 for picture in made)
+    generator.release()
+    np.testing.assert_array_equal(generator.make(orders_of(3)), made)
+
+
 def test_making_pictures_leaves_the_global_generators_alone(diffusion):
     def states():
         return random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state().tolist()
@@ -368,6 +483,56 @@ def test_notes_beside_the_pipeline_change_nothing(diffusion, own_diffusion):
     assert folder_digest(own_diffusion) == folder_digest(diffusion)
 
 
+def test_files_that_are_not_read_change_nothing(diffusion, own_diffusion):
+    for name in (
+        "unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.non_ema.safetensors",
+        "unet/diffusion_pytorch_model.bin", "text_encoder/pytorch_model.bin", "v1-5-pruned.safetensors",
+    ):  # fmt: skip
+        (own_diffusion / name).write_bytes(b"unused")
+    assert folder_digest(own_diffusion) == folder_digest(diffusion)
+    assert generator_module.weight_bytes(own_diffusion) == generator_module.weight_bytes(diffusion)
+    (own_diffusion / "vae" / "diffusion_pytorch_model.safetensors").rename(own_diffusion / "vae" / "pytorch_model.bin")
+    assert folder_digest(own_diffusion) != folder_digest(diffusion)
+    assert generator_module.weight_bytes(own_diffusion) == generator_module.weight_bytes(diffusion)
+
+
+def test_the_words_of_sentencepiece_are_part_of_the_identity(diffusion, own_diffusion):
+    (own_diffusion / "tokenizer" / "spiece.model").write_bytes(b"words")
+    assert folder_digest(own_diffusion) != folder_digest(diffusion)
+    assert generator_module.weight_bytes(own_diffusion) == generator_module.weight_bytes(diffusion)
+
+
+def test_a_folder_may_be_named_from_home(diffusion, monkeypatch):
+    monkeypatch.setenv("HOME", str(diffusion.parent))
+    recipe = Recipe(f"~/{diffusion.name}")
+    assert (recipe.identity(), recipe.name) == (Recipe(str(diffusion)).identity(), "folder")
+
+
+@pytest.fixture
+def hub(diffusion, monkeypatch):
+    """A hub whose every pipeline is the tiny one; what it is asked for."""
+    asked = []
+
+    def snapshot_download(name, revision, **settings):
+        asked.append((name, revision, settings))
+        return str(diffusion)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    generator_module.downloaded.cache_clear()
+    yield asked
+    generator_module.downloaded.cache_clear()
+
+
+def test_a_pipeline_of_the_hub_may_be_given_with_its_revision(diffusion, hub):
+    recipe, digest = Recipe("some/pipeline@v2", 10), folder_digest(diffusion)[:16]
+    assert recipe.identity() == recipe.identity() == f"some/pipeline@v2 {digest}, 10 steps"
+    assert recipe.name == "some/pipeline@v2"
+    assert Recipe("some/pipeline").folder() == diffusion
+    # Asked once for each.
+    assert [one[:2] for one in hub] == [("some/pipeline", "v2"), ("some/pipeline", None)]
+    assert "*.model" in hub[0][2]["allow_patterns"]
+
+
 def test_the_mini_pipelines_identity_has_the_text_encoder_that_it_borrows(tmp_path, monkeypatch):
     folder = save_mini(tmp_path / "mini")
     before = folder_digest(folder)
@@ -385,12 +550,21 @@ def test_weights_are_read_once_for_many_plans(own_diffusion, monkeypatch):
 # Pipelines that cannot be had
 
 
-@pytest.mark.parametrize("name", ["/no/such/folder", "no/such-pipeline", "nonsense"])
+@pytest.mark.parametrize("name", ["/no/such/folder", "no/such-pipeline", "nonsense", "~nobody-at-all/x"])
 def test_a_pipeline_that_is_nowhere_is_a_machine_error_with_a_way_out(name, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(MachineError, match=f"{name!r} is neither a folder nor to be had") as refused:
         Recipe(name).identity()
     assert "--set generator=FOLDER" in refused.value.hint
+
+
+def test_a_web_client_that_fails_is_a_machine_error_too(hub, monkeypatch):
+    def fails(name, **settings):
+        raise type("ConnectError", (Exception,), {"__module__": "httpx._exceptions"})("no route")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fails)
+    with pytest.raises(MachineError, match="'some/pipeline' is neither a folder nor to be had"):
+        Recipe("some/pipeline").identity()
 
 
 def test_a_folder_without_a_pipeline_is_refused(tmp_path):
@@ -464,8 +638,30 @@ def test_a_run_counts_synthetic_and_generated_pictures(played):
     assert usage["task_pictures"] == len(TASKS) * STEPS * BATCH
     assert usage["synthetic_pictures"] == len(TASKS) * STEPS * 6  # there are fewer than a batch
     assert usage["generated_pictures"] == len(TASKS) * 6
+    assert usage["made_pictures"] == len(TASKS) * 6
     assert (usage["blank_pictures"], usage["reference_pictures"], usage["replayed_samples"]) == (0, 0, 0)
     assert record_of(played)["track"] == "standard"
+
+
+def test_what_is_shown_tells_made_from_found(played):
+    facts = record_of(played)
+    for made, expected in (
+        (12, "12 synthetic pictures (12 made here in 5 s), 0 blank ones made again"),
+        (3, "12 synthetic pictures (3 made here in 5 s, the others were in the store), 0 blank ones made again"),
+        (None, "12 synthetic pictures in 5 s, 0 blank ones made again"),
+    ):
+        facts["usage"]["made_pictures"], facts["cost"]["seconds_synthesise"] = made, [2.0, 3.0]
+        assert synthesis_line(Record.model_validate(facts)) == expected
+    shown = " ".join(vlcl("show", played).out.split())
+    assert "12 synthetic pictures (12 made here in" in shown
+
+
+def test_records_from_before_some_fields_are_read(played):
+    facts = record_of(played)
+    assert facts["provenance"]["diffusers"] == version("diffusers")
+    del facts["usage"]["made_pictures"], facts["provenance"]["diffusers"], facts["provenance"]["transformers"]
+    record = Record.model_validate(facts)
+    assert (record.usage.made_pictures, record.provenance.diffusers) == (None, "")
 
 
 def test_a_run_tells_the_time_of_synthesis_apart(played):
@@ -493,7 +689,9 @@ def test_pictures_made_in_shares_beforehand_are_those_that_the_run_asks_for(worl
     monkeypatch.setenv("VLCL_STORE", str(tmp_path / "store"))
     command = ("synthesise", "--protocol", "tiny", "--method", "gift", "--set", f"generator={mini}",
                "--set", "pictures=4", "--set", "denoising_steps=2", "--seed", 3, "--json")  # fmt: skip
+    torch.use_deterministic_algorithms(False)
     first, second = (vlcl(*command, "--share", f"{k}/2").json for k in (1, 2))
+    assert torch.are_deterministic_algorithms_enabled()  # as in a run
     assert first["made"] + second["made"] == 4 * len(TASKS)
     assert (first["found"], second["found"]) == (0, 0)
     again = vlcl(*command).json
@@ -501,7 +699,8 @@ def test_pictures_made_in_shares_beforehand_are_those_that_the_run_asks_for(worl
     monkeypatch.setattr("vlcl_bench.synthesis.generator.load_pipeline", lambda *given: pytest.fail("loaded"))
     ended = vlcl("run", *command[1:-1], "--out", tmp_path / "run", "--json")
     assert ended.code == 0, ended.err
-    assert record_of(tmp_path / "run")["usage"]["generated_pictures"] == 4 * len(TASKS)
+    usage = record_of(tmp_path / "run")["usage"]
+    assert (usage["generated_pictures"], usage["made_pictures"]) == (4 * len(TASKS), 0)
 
 
 @pytest.mark.parametrize("share", ["2", "0/2", "3/2", "a/b", "1/0", ""])
@@ -555,6 +754,7 @@ def test_the_same_run_again_makes_no_picture_anew(world, played, mini, tmp_path,
 
 def assert_same_run(folder, other):
     mine, theirs = record_of(folder), record_of(other)
+    del mine["usage"]["made_pictures"], theirs["usage"]["made_pictures"]
     for key in ("identity", "scores", "usage", "weight", "log", "predictions_sha256", "track"):
         assert mine[key] == theirs[key], key
 

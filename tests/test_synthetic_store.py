@@ -80,6 +80,12 @@ def test_another_generator_is_another_picture(tmp_path):
     assert not np.array_equal(stores[0].read(order), stores[1].read(order))
 
 
+def test_the_generator_is_let_go_once_a_set_is_there(tmp_path):
+    synthesis = make_synthesis(tmp_path)
+    synthesis.make(5, (), 1, 0, lambda done, total: None)
+    assert (synthesis.store.generator.released, len(synthesis.store.generator.asked)) == (1, 5)
+
+
 def test_progress_counts_found_and_made_pictures_up_to_the_whole(tmp_path):
     store, told = make_store(tmp_path), []
     store.fill(some_orders(4), 4)
@@ -255,6 +261,20 @@ def test_small_pictures_are_kept_without_loss_and_large_ones_nearly(tmp_path):
     store, order = make_store(tmp_path, generator), some_orders(1)[0]
     store.fill([order], 1)
     assert np.abs(store.read(order).astype(int) - smooth).mean() < 3
+
+
+@pytest.mark.parametrize("side", [4, 200])
+@pytest.mark.parametrize("said", [None, b"by hand"])
+def test_a_picture_that_does_not_tell_its_recipe_is_refused_with_a_way_out(tmp_path, side, said):
+    store, order = make_store(tmp_path, FakeGenerator(side=side)), some_orders(1)[0]
+    store.fill([order], 1)
+    picture = Image.fromarray(store.read(order))
+    with store.path(order).open("wb") as file:
+        picture.save(file, "JPEG", **({} if said is None else {"comment": said}))
+    assert store.read(order).shape == (side, side, 3)
+    with pytest.raises(IntegrityError, match="does not say how it was made") as refused:
+        store.recipe(order)
+    assert f"Delete {store.path(order)}" in refused.value.hint
 
 
 # Damage

@@ -74,6 +74,8 @@ class Provenance(_Model):
     pillow: str = ""
     torchvision: str = ""
     float32: str = ""
+    diffusers: str = ""
+    transformers: str = ""
 
 
 class Cost(_Model):
@@ -108,6 +110,8 @@ class Usage(_Model):
     replayed_samples: int
     generated_pictures: int = 0
     blank_pictures: int = 0
+    made_pictures: int | None = None
+    """Of the generated ones those made by this run, not found in the store; older records do not say."""
     task_budget: int
 
 

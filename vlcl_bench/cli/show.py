@@ -116,14 +116,20 @@ def print_run(console: Console, folder: Path, record: Record, full: bool = False
     if record.unranked_because:
         console.print(f"not ranked: {record.unranked_because}", highlight=False)
     if sum(cost.seconds_synthesise):
-        made, blank = record.usage.generated_pictures, record.usage.blank_pictures
-        console.print(
-            f"{made:,} synthetic pictures in {sum(cost.seconds_synthesise):.0f} s, {blank} blank ones made again",
-            highlight=False,
-        )
+        console.print(synthesis_line(record), highlight=False)
     if full:
         print_details(console, record)
     console.print(f"record: {folder / RECORD_NAME}", markup=False, highlight=False, soft_wrap=True)
+
+
+def synthesis_line(record: Record) -> str:
+    """How many synthetic pictures a run asked for, and what it took to make those that the store did not have."""
+    usage, seconds = record.usage, f"{sum(record.cost.seconds_synthesise):.0f} s"
+    count, blank = f"{usage.generated_pictures:,} synthetic pictures", f"{usage.blank_pictures} blank ones made again"
+    if usage.made_pictures is None:
+        return f"{count} in {seconds}, {blank}"
+    rest = "" if usage.made_pictures == usage.generated_pictures else ", the others were in the store"
+    return f"{count} ({usage.made_pictures:,} made here in {seconds}{rest}), {blank}"
 
 
 def print_details(console: Console, record: Record) -> None:
@@ -131,7 +137,7 @@ def print_details(console: Console, record: Record) -> None:
     table = Table(show_header=False)
     details: dict[str, Any] = {
         "run": record.run_hash, "track": record.track, **record.identity.model_dump(mode="json"),
-        **record.usage.model_dump(), **record.weight.model_dump(exclude={"bytes_by_stage"}),
+        **record.usage.model_dump(exclude_none=True), **record.weight.model_dump(exclude={"bytes_by_stage"}),
         **record.provenance.model_dump(), "continued": f"{record.cost.resumed} times",
     }  # fmt: skip
     for key, value in details.items():

@@ -130,6 +130,7 @@ class InlinePlayer(Player):
             "synthetic_pictures": ctx.meter.synthetic_pictures,
             "replayed_samples": ctx.meter.replayed_samples,
             "generated_pictures": ctx.meter.generated_pictures,
+            "made_pictures": ctx.meter.made_pictures,
             "blank_pictures": ctx.meter.blank_pictures,
         }
         return LearnReport(counts, tuple(sorted(trained)), ctx.logged, ctx.meter.seconds_synthesising)

@@ -55,6 +55,8 @@ def provenance(device: torch.device) -> Provenance:
         numpy=version("numpy"),
         pillow=version("pillow"),
         torchvision=version("torchvision"),
+        diffusers=version("diffusers"),
+        transformers=version("transformers"),
         float32="tf32" if torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32 else "full",
         platform=f"{platform.system()} {platform.machine()}",
         processor=processor_name(),

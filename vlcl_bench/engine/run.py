@@ -293,6 +293,8 @@ class Stages:
         allowed = {"task_pictures": budget, "reference_pictures": beside, "synthetic_pictures": beside}
         over = any(event["counts"].get(key, 0) > most for event in learned for key, most in allowed.items())
         counted = {key: sum(event["counts"].get(key, 0) for event in learned) for key in COUNTED}
+        # Stages that an older version has learned do not say.
+        made = [event["counts"].get("made_pictures") for event in learned[1:]]
         synthesising = [event.get("seconds_synthesising", 0.0) for event in learned[1:]]
         seconds_learn = [
             round(event["seconds"] - apart, 3) for event, apart in zip(learned[1:], synthesising, strict=True)
@@ -328,7 +330,9 @@ class Stages:
                 bytes_between_tasks=max(weight.bytes_between_tasks for weight in footprints),
                 bytes_by_stage=[weight.bytes_between_tasks for weight in footprints],
             ),
-            usage=records.Usage(**counted, task_budget=budget * tasks),
+            usage=records.Usage(
+                **counted, made_pictures=None if None in made else sum(made), task_budget=budget * tasks
+            ),
             log=[{"stage": s, **line} for s, event in enumerate(learned) for line in event["log"]],
             predictions_sha256=digest,
             predictions_rows=len(frame),

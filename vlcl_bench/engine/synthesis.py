@@ -64,8 +64,15 @@ def fill_share(
 
     Raises :class:`UsageError` for a method that declares no generator or does not say how many pictures it wants.
     """
-    from vlcl_bench.synthesis.lent import BATCH
+    import torch
 
+    from vlcl_bench.engine.provenance import settle_precision
+    from vlcl_bench.synthesis.generator import AT_ONCE
+
+    # As in a run, which would otherwise make other pictures on a GPU.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    settle_precision(device)
     synthesis = open_synthesis(protocol, plan_recipe(protocol, method.auxiliary, config), root, device)
     count = getattr(config, "pictures", None)
     if synthesis is None or count is None:
@@ -78,4 +85,4 @@ def fill_share(
         learned = protocol.prompts_before(task) if getattr(config, "task_prompts", True) else ()
         wanted += synthesis.orders(count, learned, task, seed)
     with reporter.phase(f"making pictures, part {share[0]} of {share[1]}", len(wanted)) as progress:
-        return synthesis.store.fill(wanted, BATCH, lambda made, total: progress(made, total, ""), share)
+        return synthesis.store.fill(wanted, AT_ONCE, lambda made, total: progress(made, total, ""), share)

@@ -57,6 +57,7 @@ class Meter:
     synthetic_pictures: int = 0
     replayed_samples: int = 0
     generated_pictures: int = 0
+    made_pictures: int = 0
     blank_pictures: int = 0
     seconds_synthesising: float = 0.0
     trained: set[str] = field(default_factory=set)
@@ -140,6 +141,7 @@ class Context:
             lambda done, total: self._progress(done, total, "making pictures"),
         )
         self.meter.generated_pictures += count
+        self.meter.made_pictures += found.made.made
         self.meter.blank_pictures += found.blank
         self.meter.seconds_synthesising += found.seconds
         return found

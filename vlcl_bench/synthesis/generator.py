@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
+import os
 import random
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vlcl_bench.errors import MachineError, UsageError
+from vlcl_bench.errors import MachineError, UsageError, VlclError
 from vlcl_bench.fileio import read_json, sha256_file, sha256_text
 from vlcl_bench.synthesis.prompts import Ordered
 
@@ -22,18 +24,22 @@ MINI = "vlcl-mini-diffusion/v1"
 MINI_FOLDER = Path(__file__).parent / "mini"
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 FULL_STEPS = 50
-"""From so many steps on a pipeline keeps its own scheduler; with fewer it gets DPM-Solver++."""
+"""From so many steps on a pipeline keeps its own scheduler; with fewer it gets DPM-Solver++ where it can."""
 AT_ONCE = 8
 """Pictures in a pipeline's batch, always: in batches of another size the same picture may differ in its last bits."""
 WEIGHTS = ("*.safetensors", "*.bin")
-SETTINGS = ("*.json", "*.txt")
+SETTINGS = ("*.json", "*.txt", "*.model")
+UNUSED = ("*.fp16.*", "*.non_ema.*")
+"""Twins of a pipeline's files that are not read."""
+ELSEWHERE = "Try another --device, or a smaller pipeline: --set generator=FOLDER."
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How pictures are made: the pipeline (a name of the hub, a folder, or the mini one), steps, guidance, pixels.
+    """How pictures are made: the pipeline (see below), steps, guidance, pixels.
 
-    ``guidance`` and ``size`` ``None`` are the pipeline's own. ``size`` is in pixels of a side.
+    The pipeline is the mini one, a folder, or a name of the hub, also as ``NAME@REVISION``. ``guidance`` and ``size``
+    ``None`` are the pipeline's own. ``size`` is in pixels of a side.
     """
 
     pipeline: str = STABLE_DIFFUSION
@@ -54,25 +60,17 @@ class Recipe:
                 "Install the project again, or train it: vlcl world diffuse FOLDER --work WORK, then "
                 "--set generator=FOLDER.",
             )
-        if Path(self.pipeline).is_dir():
-            return Path(self.pipeline)
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+        return self._place if self._place.is_dir() else downloaded(self.pipeline)
 
-        try:
-            patterns = ["*.json", "*.txt", "*/*.safetensors", "*/*.json", "*/*.txt"]
-            ignored = ["*.fp16.*", "*.non_ema.*"]
-            return Path(snapshot_download(self.pipeline, allow_patterns=patterns, ignore_patterns=ignored))
-        except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError, ValueError) as error:
-            raise MachineError(
-                f"the text-to-image pipeline {self.pipeline!r} is neither a folder nor to be had from the hub",
-                "Give the folder of a copy: --set generator=FOLDER, or run once where the hub can be reached.",
-            ) from error
+    @property
+    def _place(self) -> Path:
+        """The folder that the pipeline would be, ``~`` standing for the user's own."""
+        return Path(os.path.expanduser(self.pipeline))
 
     @property
     def name(self) -> str:
         """The pipeline's name in a record; a folder's place is nobody's business, its content has a hash."""
-        return self.pipeline if self.pipeline == MINI or not Path(self.pipeline).is_dir() else "folder"
+        return self.pipeline if self.pipeline == MINI or not self._place.is_dir() else "folder"
 
     def identity(self) -> str:
         """The recipe in a line, with the hash of the pipeline's files: part of a run's identity and a picture's key."""
@@ -81,6 +79,32 @@ class Recipe:
         rest += [f"guidance {self.guidance:g}"] if self.guidance is not None else []
         rest += [f"{self.size} pixels"] if self.size is not None else []
         return f"{self.name} {digest}, {', '.join(rest)}"
+
+
+@functools.cache
+def downloaded(pipeline: str) -> Path:
+    """The files of a pipeline of the hub, ``NAME`` or ``NAME@REVISION``; the hub is asked once in a process.
+
+    Raises :class:`MachineError` where they are not to be had.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    name, _, revision = pipeline.partition("@")
+    wanted = ["*/*.safetensors", *SETTINGS]
+    try:
+        found = snapshot_download(name, revision=revision or None, allow_patterns=wanted, ignore_patterns=list(UNUSED))
+    except Exception as error:
+        expected = LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError, ValueError
+        # The hub's library has changed its web client more than once (requests, httpx, httpx2).
+        web = any(kind.__module__.startswith("httpx") for kind in type(error).__mro__)
+        if not web and not isinstance(error, expected):
+            raise
+        raise MachineError(
+            f"the text-to-image pipeline {pipeline!r} is neither a folder nor to be had from the hub",
+            "Give the folder of a copy: --set generator=FOLDER, or run once where the hub can be reached.",
+        ) from error
+    return Path(found)
 
 
 def folder_digest(folder: Path) -> str:
@@ -98,10 +122,21 @@ def pipeline_files(folder: Path, *patterns: str) -> dict[str, Path]:
     """The files of a pipeline by name; of the mini one also the weights of the text encoder that it borrows."""
     from vlcl_bench import backbones
 
-    files = sorted({path for pattern in patterns for path in folder.rglob(pattern)})
+    files = sorted({path for pattern in patterns for path in folder.rglob(pattern) if not _unused(path, folder)})
     found = {path.relative_to(folder).as_posix(): path for path in files}
     borrowed = pipeline_index(folder).get("text_backbone")
     return found | ({borrowed: backbones.MINI_CHECKPOINT} if borrowed == backbones.MINI else {})
+
+
+def _unused(path: Path, folder: Path) -> bool:
+    """Whether diffusers leaves a file alone: other precisions, weights beside the parts, twins of safetensors."""
+    if any(path.match(pattern) for pattern in UNUSED):
+        return True
+    if path.suffix not in (".bin", ".safetensors"):
+        return False
+    # transformers calls the same weights pytorch_model.bin and model.safetensors.
+    twin = path.with_name(f"{path.stem.removeprefix('pytorch_')}.safetensors")
+    return path.parent == folder or (path.suffix == ".bin" and twin.exists())
 
 
 def pipeline_index(folder: Path) -> dict[str, Any]:
@@ -138,12 +173,44 @@ def chance_unmoved(device: torch.device) -> Iterator[None]:
     np.random.set_state(numpy)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The loggers of diffusers and transformers tell errors only; afterwards what they told before."""
+    from diffusers.utils import logging
+    from transformers.utils import logging as further_logging
+
+    levels = logging.get_verbosity(), further_logging.get_verbosity()
+    logging.set_verbosity_error()
+    further_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(levels[0])
+        further_logging.set_verbosity(levels[1])
+
+
+@contextmanager
+def told(what: str, hint: str) -> Iterator[None]:
+    """Turn what a pipeline raises into a :class:`MachineError`: diffusers and its companions raise many kinds."""
+    try:
+        yield
+    except VlclError:
+        raise
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        full = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in reason
+        raise MachineError(f"{what}: {reason}", f"The memory is full. {ELSEWHERE}" if full else hint) from error
+
+
 class Generator:
-    """A loaded pipeline. On a GPU in half precision, on a CPU in single."""
+    """A loaded pipeline. On a GPU in half precision, on a CPU in single.
+
+    ``identity`` is the recipe's, and says so where the pictures are made in half precision.
+    """
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
-        self.identity = recipe.identity()
+        self.identity = recipe.identity() + (", half precision" if device.type == "cuda" else "")
         self.bytes = weight_bytes(recipe.folder())
         self._pipeline: Any = None
 
@@ -153,15 +220,27 @@ class Generator:
             self._pipeline = load_pipeline(self.recipe, self.device)
         return self._pipeline
 
+    def release(self) -> None:
+        """Leave the memory of a GPU to the method once a set is there; the next picture loads the pipeline again."""
+        if self._pipeline is not None and self.device.type == "cuda":
+            self._pipeline = None
+            gc.collect()
+            torch.cuda.empty_cache()
+
     def make(self, orders: Sequence[Ordered]) -> list[np.ndarray]:
-        """Pictures ``(h, w, 3)`` uint8, each from its own seed, so that none depends on the others."""
+        """Pictures ``(h, w, 3)`` uint8, each from its own seed, so that none depends on the others.
+
+        Raises :class:`MachineError` where the pipeline fails or the memory is too small.
+        """
         settings: dict[str, Any] = {"num_inference_steps": self.recipe.steps, "output_type": "np"}
         if self.recipe.guidance is not None:
             settings["guidance_scale"] = self.recipe.guidance
         if self.recipe.size is not None:
             settings |= {"height": self.recipe.size, "width": self.recipe.size}
         made: list[np.ndarray] = []
-        with torch.inference_mode(), chance_unmoved(self.device):
+        failed = f"the pipeline {self.recipe.pipeline} made no pictures"
+        hint = f"Does it make pictures of a text alone, {AT_ONCE} at once? Fewer would be other pictures. {ELSEWHERE}"
+        with torch.inference_mode(), chance_unmoved(self.device), quiet(), told(failed, hint):
             for start in range(0, len(orders), AT_ONCE):
                 part = orders[start : start + AT_ONCE]
                 whole = [*part, *[part[-1]] * (AT_ONCE - len(part))]
@@ -173,7 +252,11 @@ class Generator:
 
 
 def load_pipeline(recipe: Recipe, device: torch.device) -> Any:
-    """The pipeline on the device; with fewer than :data:`FULL_STEPS` steps under DPM-Solver++ (Lu et al., 2022)."""
+    """The pipeline on the device; with fewer than :data:`FULL_STEPS` steps under DPM-Solver++ (Lu et al., 2022).
+
+    A pipeline whose scheduler DPM-Solver++ cannot replace (flow matching, distilled models) keeps its own. Raises
+    :class:`MachineError` where it does not load.
+    """
     from diffusers import DiffusionPipeline, DPMSolverMultistepScheduler
     from diffusers.utils import logging
     from transformers.utils import logging as further_logging
@@ -187,18 +270,14 @@ def load_pipeline(recipe: Recipe, device: torch.device) -> Any:
 
         cls = MiniTextToImagePipeline
     precision = torch.float16 if device.type == "cuda" else torch.float32
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # the older name of a setting, for older versions' sake
-            pipeline = cls.from_pretrained(
-                folder, torch_dtype=precision, local_files_only=True, low_cpu_mem_usage=False
-            )
-    except Exception as error:  # diffusers, transformers and safetensors raise many kinds
-        raise MachineError(
-            f"the pipeline in {folder} does not load: {(str(error) or type(error).__name__).splitlines()[0]}",
-            "Is the copy whole? `transformers` and `diffusers` of the lock file must be installed.",
-        ) from error
-    if recipe.steps < FULL_STEPS:
-        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    whole = "Is the copy whole? `transformers` and `diffusers` of the lock file must be installed."
+    with quiet(), warnings.catch_warnings(), told(f"the pipeline in {folder} does not load", whole):
+        warnings.simplefilter("ignore", FutureWarning)  # the older name of a setting, for older versions' sake
+        pipeline = cls.from_pretrained(folder, torch_dtype=precision, local_files_only=True, low_cpu_mem_usage=False)
+        own: Any = getattr(pipeline, "scheduler", None)
+        if recipe.steps < FULL_STEPS and DPMSolverMultistepScheduler in getattr(own, "compatibles", ()):
+            pipeline.scheduler = DPMSolverMultistepScheduler.from_config(own.config)
+        pipeline.set_progress_bar_config(disable=True)
+        if device.type == "cuda" and hasattr(getattr(pipeline, "vae", None), "enable_slicing"):
+            pipeline.vae.enable_slicing()
+        return pipeline.to(device)

@@ -11,11 +11,9 @@ import torch
 
 from vlcl_bench.data.transforms import evaluation_crop
 from vlcl_bench.seeds import derive_seed
+from vlcl_bench.synthesis.generator import AT_ONCE
 from vlcl_bench.synthesis.prompts import Ordered, base_prompts, order
 from vlcl_bench.synthesis.store import Made, SyntheticStore
-
-BATCH = 32
-"""Pictures that are made before they are written and progress is told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +58,8 @@ class Synthesis:
         """A task's set of ``count`` pictures; those that the store has are not made again."""
         started = time.monotonic()
         orders = self.orders(count, learned, task, run_seed)
-        made = self.store.fill(orders, BATCH, progress)
+        made = self.store.fill(orders, AT_ONCE, progress)
         images = np.stack([evaluation_crop(self.store.mended(one), self.side) for one in orders])
+        self.store.generator.release()
         blank = sum(self.store.recipe(one)["attempt"] for one in orders)
         return SyntheticSet(images, tuple(one.prompt for one in orders), blank, made, time.monotonic() - started)

@@ -11,6 +11,8 @@ from diffusers import DDIMScheduler, DiffusionPipeline, ImagePipelineOutput
 from diffusers import UNet2DConditionModel as UNet
 from torch import Tensor
 
+from vlcl_bench.errors import UsageError
+
 SIDE, FOLD, FEATURES = 32, 2, 128
 """Pixels of a side; blocks of ``FOLD`` by ``FOLD`` pixels become channels; size of a text feature."""
 SCHEDULE: dict[str, Any] = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
@@ -74,12 +76,20 @@ class MiniTextToImagePipeline(DiffusionPipeline):
         guidance_scale: float = 4.0,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         output_type: str = "pil",
-        **_: Any,
+        height: int | None = None,
+        width: int | None = None,
     ) -> ImagePipelineOutput:
         """Pictures of 32 by 32 pixels for the prompts: PIL images, or with ``np`` an array ``(n, 32, 32, 3)`` in 0..1.
 
-        With a generator for each prompt a picture does not depend on the others of its batch.
+        With a generator for each prompt a picture does not depend on the others of its batch. Raises
+        :class:`UsageError` where pictures of another size are asked for.
         """
+        if {height, width} - {None, SIDE}:
+            asked = f"{height or SIDE} x {width or SIDE}"
+            raise UsageError(
+                f"the mini diffusion model makes pictures of {SIDE} x {SIDE} pixels, not of {asked}",
+                "Leave the size out, or take another pipeline: --set generator=FOLDER.",
+            )
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         heard = conditions(self.backbone(), prompts).to(self.device, self.unet.dtype)
         shape = (3 * FOLD**2, SIDE // FOLD, SIDE // FOLD)

@@ -1,4 +1,4 @@
-"""The store of synthetic pictures: a file each, named by all that decides its pixels.
+"""The store of synthetic pictures: a file each, named by what decides its pixels (but for rounding by machine).
 
 A picture's key is the SHA-256 of the generator's identity, the prompt and the seed, so nothing is made twice, a set
 that was interrupted is continued, and several processes can fill one set. A file also holds its recipe, as text.
@@ -30,6 +30,7 @@ ATTEMPTS = 5
 LOSSLESS_UP_TO = 128
 """Pictures with longer sides are kept as JPEG, as the released code of GIFT keeps them."""
 QUALITY = 95
+DELETE = "Delete {path} and give the same command again: the picture is made anew."
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class SyntheticStore:
     def read(self, order: Ordered) -> np.ndarray:
         """A picture ``(h, w, 3)`` uint8; raises :class:`IntegrityError` where it is missing or damaged."""
         path = self.path(order)
-        hint = f"Delete {path} and give the same command again: the picture is made anew."
+        hint = DELETE.format(path=path)
         try:
             return decode(path.read_bytes(), str(path))
         except OSError as error:
@@ -116,7 +117,10 @@ class SyntheticStore:
             raise IntegrityError(error.message, hint) from error
 
     def mended(self, order: Ordered) -> np.ndarray:
-        """As :meth:`read`, but a damaged picture is made anew: the same recipe gives the same picture."""
+        """As :meth:`read`, but a damaged picture is made anew from its recipe.
+
+        Where it was made on another machine, or by other versions of the libraries, its pixels may differ slightly.
+        """
         try:
             return self.read(order)
         except IntegrityError:
@@ -125,6 +129,14 @@ class SyntheticStore:
             return self.read(order)
 
     def recipe(self, order: Ordered) -> dict[str, Any]:
-        """What a picture's file says of its making: ``generator``, ``prompt``, ``seed``, ``attempt``."""
-        with Image.open(self.path(order)) as image:
-            return dict(json.loads(image.info.get("recipe") or image.info["comment"]))
+        """What a picture's file says of its making: ``generator``, ``prompt``, ``seed``, ``attempt``.
+
+        Raises :class:`IntegrityError` where it says nothing.
+        """
+        path = self.path(order)
+        try:
+            with Image.open(path) as image:
+                return dict(json.loads(image.info.get("recipe") or image.info["comment"]))
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            hint = DELETE.format(path=path)
+            raise IntegrityError(f"the synthetic picture {path} does not say how it was made", hint) from error
