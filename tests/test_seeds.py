@@ -314,7 +314,7 @@ def test_a_memory_that_has_grown_comes_back_whole():
 
 def test_what_is_not_a_whole_row_is_refused():
     rows = {name: torch.zeros(2) for name in ("labels", "datasets", "tasks", "ranks")}
-    with pytest.raises(ValueError, match="different numbers"):
+    with pytest.raises(ValueError, match="rows must be given alike"):
         SeedMemory(8).append(v=unit(2, 8), w=unit(1, 8), **rows)
 
 
