@@ -24,8 +24,8 @@ COMMANDS = [
     [], ["run"], ["protocols"], ["methods"], ["methods", "new"], ["show"], ["score"], ["leaderboard"],
     ["leaderboard", "build"], ["world"], ["world", "sheet"], ["world", "freeze"], ["world", "pretrain"],
     ["world", "cards"], ["world", "diffuse"], ["world", "recognise"], ["synthesise"],
-    ["world", "check"], ["conformance"], ["doctor"], ["sweep"], ["compare"], ["data"], ["data", "list"], ["data", "card"],
-    ["data", "verify"], ["data", "get"], ["data", "gc"],
+    ["world", "check"], ["conformance"], ["doctor"], ["sweep"], ["compare"], ["data"], ["data", "list"],
+    ["data", "card"], ["data", "verify"], ["data", "get"], ["data", "gc"],
 ]  # fmt: skip
 HEADLINES = {"transfer", "avg", "last", "bwt", "fwt"}
 MATRICES = json.loads((Path(published.__file__).parent / "published_matrices.json").read_text())
