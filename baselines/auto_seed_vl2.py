@@ -10,11 +10,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.func import functional_call
 
-from baselines.parts.adapters import symmetric
 from baselines.parts.replay import ReplayConfig, ReplayMethod
 from baselines.parts.seeds import NOISE, SeedGenerator, consistency, gradient_codes, most_covering
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.methods import Context, Task
+from vlcl_bench.methods.losses import symmetric
 from vlcl_bench.methods.seed_report import caption_probe, seed_report
 
 Weights = Mapping[str, Tensor]
@@ -189,8 +189,8 @@ class AutoSeedVL2(ReplayMethod):
             return symmetric(self._with(weights, v, w))
         v, _ = self._seeds(rows, jitter=False)
         datasets = self.memory.datasets[rows].long()
-        found = self.spaces.within(self._with(weights, v, self.spaces.texts), datasets)
-        return F.cross_entropy(found, self.spaces.column(datasets, self.memory.labels[rows].long()))
+        found = self._with(weights, v, self.spaces.texts)
+        return self.spaces.cross_entropy(found, datasets, self.memory.labels[rows].long())
 
     def _keep(self, v: Tensor, w: Tensor, task: Task) -> None:
         """Append the task's seeds, each class's best covering first, and hold the memory to its size."""

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.parts.adapters import FrozenTowers, symmetric
+from baselines.parts.adapters import FrozenTowers, drawn_caption
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.errors import MethodError
 from vlcl_bench.methods import Context, Task
 from vlcl_bench.methods.base import Config
+from vlcl_bench.methods.losses import symmetric
 from vlcl_bench.methods.memory import RowMemory
 from vlcl_bench.tasks import Query
 
@@ -72,12 +73,6 @@ class CoOp(FrozenTowers):
                 "This method needs a model of open_clip with CLIP's tokenizer.",
             )
 
-    def train(self, mode: bool = True) -> "CoOp":
-        """As of any module, but the frozen towers always work as they do at test."""
-        super().train(mode)
-        self.backbone.eval()
-        return self
-
     # Prompts with a context
 
     @contextmanager
@@ -121,7 +116,7 @@ class CoOp(FrozenTowers):
 
         def loss(places: np.ndarray) -> Tensor:
             where = torch.from_numpy(places).to(self.device)
-            own = names or [self.with_placeholders(_drawn(task, row, draws)) for row in rows[places]]
+            own = names or [self.with_placeholders(drawn_caption(task, row, draws)) for row in rows[places]]
             with self.using(context):
                 texts = self.embed_texts(own)
             logits = self.backbone.logit_scale * images[where] @ texts.T
@@ -197,9 +192,3 @@ def token_table(backbone: Backbone) -> nn.Embedding:
         f"backbone {backbone.name!r} does not show the vectors of its tokens",
         "Learned contexts are put in their place: the method needs a model of open_clip with a text tower of its own.",
     )
-
-
-def _drawn(task: Task, row: int, draws: np.random.Generator) -> str:
-    """One of a picture's captions."""
-    assert task.captions is not None
-    return task.captions[row][int(draws.integers(len(task.captions[row])))]

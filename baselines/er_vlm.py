@@ -8,12 +8,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from baselines.parts.adapters import PICTURES_AT_ONCE, AdapterConfig, AdapterMethod, symmetric
+from baselines.parts.adapters import PICTURES_AT_ONCE, AdapterConfig, AdapterMethod, drawn_caption
 from baselines.parts.label_spaces import LabelSpaces
 from baselines.parts.replay import ReplayConfig, ReplayMethod, as_classes
 from baselines.parts.seeds import SeedGenerator
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.methods import Context, Task
+from vlcl_bench.methods.losses import symmetric
 from vlcl_bench.methods.memory import RowMemory, herd
 
 
@@ -116,8 +117,8 @@ class ERVLM(AdapterMethod):
                 self.logits(self.old_images[rows], self.old_texts[rows])
             )
         datasets, labels = self.memory.datasets[rows].long(), self.memory.labels[rows].long()
-        found = self.spaces.within(self.logits(self.old_images[rows], self.spaces.texts), datasets)
-        return total + self.config.replay_weight * F.cross_entropy(found, self.spaces.column(datasets, labels))
+        found = self.logits(self.old_images[rows], self.spaces.texts)
+        return total + self.config.replay_weight * self.spaces.cross_entropy(found, datasets, labels)
 
     def finish(self, task: Task, ctx: Context) -> None:
         """Add the task's exemplars and hold the memory to its size."""
@@ -140,7 +141,7 @@ class ERVLM(AdapterMethod):
         rows, count = self.seen.rows[places], len(places)
         length, tokens = self.backbone.context_length, torch.empty(count, 0)
         if task.captions is not None and count:
-            texts = [task.captions[row][self.draws.integers(len(task.captions[row]))] for row in rows]
+            texts = [drawn_caption(task, row, self.draws) for row in rows]
             short = self.backbone.tokenize(texts)
             tokens = F.pad(short, (0, length - short.shape[1]))
         return {

@@ -687,5 +687,4 @@ def test_on_the_mini_class_stream_the_full_method_is_above_its_ablations(world, 
         assert ended.code == 0, ended.err
         last[name] = ended.json["metrics"]["last"]
         assert ended.json["track"] == "standard"
-    print(last)
     assert all(last["full"] > value for name, value in last.items() if name != "full"), last

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from fakes import make_task
 
-from baselines.parts.adapters import Adapters, Features, Known, ResidualAdapter, symmetric
+from baselines.parts.adapters import Adapters, Features, Known, ResidualAdapter
 from baselines.parts.label_spaces import LabelSpaces
 from baselines.parts.seeds import (
     NOISE,
@@ -24,7 +24,7 @@ from baselines.parts.seeds import (
     most_covering,
     pseudo_classes,
 )
-from vlcl_bench.methods.losses import distillation
+from vlcl_bench.methods.losses import distillation, symmetric
 
 
 def rng(seed=0):

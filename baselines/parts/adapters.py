@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -15,9 +15,16 @@ from torch import Tensor, nn
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.methods import Context, Method, Task
 from vlcl_bench.methods.base import TEXTS_AT_ONCE, Config
+from vlcl_bench.methods.losses import symmetric
 from vlcl_bench.tasks import LabelSet
 
 PICTURES_AT_ONCE = 256
+
+
+def drawn_caption(task: Task, row: int, draws: np.random.Generator) -> str:
+    """One of a picture's captions."""
+    assert task.captions is not None
+    return task.captions[row][int(draws.integers(len(task.captions[row])))]
 
 
 class ResidualAdapter(nn.Module):
@@ -103,18 +110,22 @@ class FrozenTowers(Method):
     """
 
     def __init__(self, backbone: Backbone, config: Any) -> None:
-        super().__init__(backbone.requires_grad_(False), config)
+        super().__init__(backbone.requires_grad_(False).eval(), config)
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module, but the frozen towers always work as they do at test."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
 
     @torch.no_grad()
     def frozen_images(self, images: Tensor) -> Tensor:
         """Preprocessed pictures ``(n, 3, s, s)`` to the pretrained tower's unit features ``(n, d)``."""
-        self.backbone.eval()
         return F.normalize(self.backbone.encode_image(images), dim=-1)
 
     @torch.no_grad()
     def frozen_texts(self, texts: Any) -> Tensor:
         """Texts to the pretrained tower's unit features ``(n, d)``."""
-        self.backbone.eval()
         parts = [texts[i : i + TEXTS_AT_ONCE] for i in range(0, len(texts), TEXTS_AT_ONCE)]
         found = [self.backbone.encode_text(self.backbone.tokenize(part).to(self.device)) for part in parts]
         return F.normalize(torch.cat(found), dim=-1)
@@ -195,10 +206,17 @@ class AdapterMethod(FrozenTowers):
 
     def task_loss(self, places: np.ndarray) -> Tensor:
         """Cross-entropy over the names of the data set known so far, or CLIP's symmetric loss on captions."""
+        return self.loss_of(*self.batch(places))
+
+    def batch(self, places: np.ndarray) -> tuple[Features, Tensor]:
+        """The pictures at these places, and the texts that they compete for: all names, or a caption drawn for each."""
         own = self.seen.subset(places)
-        if own.captions is None:
-            return F.cross_entropy(self.logits(own.images, own.texts), own.labels)
-        return symmetric(self.logits(own.images, self.seen.drawn_texts(places, self.draws)))
+        return own, own.texts if own.captions is None else self.seen.drawn_texts(places, self.draws)
+
+    def loss_of(self, own: Features, texts: Tensor) -> Tensor:
+        """The task's loss on what :meth:`batch` gives."""
+        logits = self.logits(own.images, texts)
+        return F.cross_entropy(logits, own.labels) if own.captions is None else symmetric(logits)
 
     def logits(self, images: Tensor, texts: Tensor, adapters: Adapters | None = None) -> Tensor:
         """Scaled cosines of frozen features after adaptation, by default with the adapters as they are now."""
@@ -228,9 +246,3 @@ class AdapterMethod(FrozenTowers):
     def embed_texts(self, texts: Any) -> Tensor:
         """Adapted unit features of texts."""
         return self.adapters.text(self.frozen_texts(texts))
-
-
-def symmetric(logits: Tensor) -> Tensor:
-    """CLIP's loss on pairs: cross-entropy of ``(n, n)`` logits with the diagonal, mean of both ways."""
-    pairs = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.parts.adapters import Features, Known
@@ -42,6 +43,10 @@ class LabelSpaces:
     def column(self, datasets: Tensor, labels: Tensor) -> Tensor:
         """The row of ``texts`` of class ``labels`` ``(n,)`` of data sets ``datasets`` ``(n,)``."""
         return self._first[datasets] + labels
+
+    def cross_entropy(self, logits: Tensor, datasets: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of logits ``(n, c)`` with class ``labels`` ``(n,)``, each among its own data set's names."""
+        return F.cross_entropy(self.within(logits, datasets), self.column(datasets, labels))
 
     def within(self, logits: Tensor, datasets: Tensor, old: bool = False) -> Tensor:
         """Logits ``(n, c)`` with names put far away that are not of the row's data set, or were not known before."""

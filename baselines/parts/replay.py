@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, Field
 from torch import Tensor
 
-from baselines.parts.adapters import AdapterConfig, AdapterMethod, Features, symmetric
+from baselines.parts.adapters import AdapterConfig, AdapterMethod, Features
 from baselines.parts.label_spaces import LabelSpaces
 from baselines.parts.seeds import SeedMemory, class_spread, info_nce, jittered, pseudo_classes
 from vlcl_bench.backbones.base import Backbone
@@ -91,13 +91,10 @@ class ReplayMethod(AdapterMethod):
 
     def loss(self, places: np.ndarray, ctx: Context) -> Tensor:
         """The task's loss, replay, and what the model before the task says of these pictures."""
-        own = self.seen.subset(places)
-        texts = own.texts if own.captions is None else self.seen.drawn_texts(places, self.draws)
-        logits = self.logits(own.images, texts)
-        captioned = own.captions is not None
-        total = symmetric(logits) if captioned else F.cross_entropy(logits, own.labels)
+        own, texts = self.batch(places)
+        total = self.loss_of(own, texts)
         if len(self.memory):
-            total = total + self._replay(ctx, (own.images, texts) if captioned else None)
+            total = total + self._replay(ctx, (own.images, texts) if self.spaces.captioned else None)
         if self.config.lwf and self.config.lwf_weight and self.spaces.old:
             kept = [self._as_before(own.images, old) for old in self.spaces.old]
             total = total + self.config.lwf_weight * torch.stack(kept).mean()
@@ -128,7 +125,7 @@ class ReplayMethod(AdapterMethod):
         """Each v among its own data set's names, and what the model before the task said over the names of then."""
         spaces, datasets = self.spaces, self.memory.datasets[rows].long()
         found = self.logits(v, spaces.texts)
-        ce = F.cross_entropy(spaces.within(found, datasets), spaces.column(datasets, self.memory.labels[rows].long()))
+        ce = spaces.cross_entropy(found, datasets, self.memory.labels[rows].long())
         with torch.no_grad():
             before = self.logits(v, spaces.texts, self.before)
         kd = distillation(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.methods.context import Batch, Context
+from vlcl_bench.methods.losses import symmetric
 from vlcl_bench.tasks import Query, Task
 
 TEXTS_AT_ONCE = 4096
@@ -177,12 +178,11 @@ class LossMethod(Method):
     def cross_entropy(self, batch: Batch, logits: Tensor) -> Tensor:
         """Cross-entropy with the recipe's label smoothing.
 
-        On captioned tasks the symmetric contrastive loss of CLIP (Radford et al., 2021, figure 3), without smoothing:
-        ``logits`` are then ``(n, n)``, pictures by the captions drawn for them.
+        On captioned tasks it is CLIP's symmetric loss, without smoothing: ``logits`` are then ``(n, n)``, pictures by
+        the captions drawn for them.
         """
         if batch.captions:
-            pairs = torch.arange(len(logits), device=logits.device)
-            return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
+            return symmetric(logits)
         return F.cross_entropy(logits, batch.labels, label_smoothing=self.config.label_smoothing)
 
     def learn(self, task: Task, ctx: Context) -> None:

@@ -41,6 +41,12 @@ def distillation_both_ways(
     return total
 
 
+def symmetric(logits: Tensor) -> Tensor:
+    """CLIP's loss on pairs (Radford et al., 2021, figure 3): ``(n, n)`` logits with the diagonal, mean of both ways."""
+    pairs = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
+
+
 def l2_to_anchor(parameters: Mapping[str, nn.Parameter], anchor: Named) -> Tensor:
     """Sum over all parameters of ``(theta - anchor)**2``: no half, no mean (ZSCL, `helpers.py`).
 
