@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from vlcl_bench.errors import UsageError
-from vlcl_bench.metrics import FloatArray
+from vlcl_bench.metrics import FloatArray, continual_metrics
 
 METRICS = ("transfer", "avg", "last", "bwt", "fwt", "diagonal")
 DRAWS = 10_000
@@ -61,15 +62,14 @@ class Comparison:
 
 
 def compare(first: Mapping[int, Items], second: Mapping[int, Items], draws: int = DRAWS, seed: int = 0) -> Comparison:
-    """Compare two entries given by their seeds' scores. With common seeds only those count, pair by pair.
+    """Compare two entries given by their seeds' scores. With several common seeds only those count, pair by pair.
 
-    Without any (a deterministic entry has one seed only), the seeds of each are averaged, and only test samples vary.
+    With fewer (a deterministic entry has one seed), the seeds of each are averaged, and only test samples vary.
     Raises :class:`UsageError` where the entries were not scored on the same samples.
     """
     common = sorted(set(first) & set(second))
-    pairs = [(first[k], second[k]) for k in common] if common else [(_mean(first), _mean(second))]
-    if len(common) == 1 and max(len(first), len(second)) > 1:
-        pairs = [(_mean(first), _mean(second))]  # the one has a single seed: all of the other's are better than one
+    # With a single common seed all of the other entry's are better than one.
+    pairs = [(first[k], second[k]) for k in common] if len(common) > 1 else [(_mean(first), _mean(second))]
     tasks = _same_tasks(pairs)
     apart = [{task: a[task] - b[task] for task in tasks} for a, b in pairs]
     drawn = _bootstrap(apart, tasks, draws, np.random.default_rng(seed))
@@ -126,23 +126,21 @@ def _differences(found: Sequence[Found], tests: Sequence[float | None]) -> list[
 
 
 def metric(R: FloatArray, name: str) -> FloatArray:
-    """A headline metric of matrices ``(..., T + 1, T)`` with the untouched model in row 0; linear in R, so also of
-    differences. The definitions are those of :func:`vlcl_bench.metrics.continual_metrics`."""
-    T = R.shape[-1]
-    later, earlier = range(1, T), range(T - 1)
-    if name == "avg":
-        return R[..., 1:, :].mean(axis=(-2, -1))
-    if name == "last":
-        return R[..., T, :].mean(axis=-1)
-    if name == "diagonal":
-        return np.mean([R[..., i + 1, i] for i in range(T)], axis=0)
-    if name == "transfer":
-        return np.mean([R[..., 1 : i + 1, i].mean(axis=-1) for i in later], axis=0)
-    if name == "bwt":
-        return np.mean([R[..., T, i] - R[..., i + 1, i] for i in earlier], axis=0)
-    if name == "fwt":
-        return np.mean([R[..., i, i] - R[..., 0, i] for i in later], axis=0)
-    raise UsageError(f"{name!r} is none of the metrics {', '.join(METRICS)}")
+    """A headline metric of matrices ``(..., T + 1, T)`` with the untouched model in row 0, or of their differences."""
+    if name not in METRICS:
+        raise UsageError(f"{name!r} is none of the metrics {', '.join(METRICS)}")
+    return np.tensordot(R, _coefficients(R.shape[-1], name), axes=2)
+
+
+@cache
+def _coefficients(T: int, name: str) -> FloatArray:
+    """What each entry of a matrix ``(T + 1, T)`` counts in a metric, read off its one definition, entry by entry."""
+    found = np.zeros((T + 1, T))
+    for place in np.ndindex(found.shape):
+        single = np.zeros(found.shape)
+        single[place] = 100.0
+        found[place] = getattr(continual_metrics(single[1:], single[0]), name) / 100.0
+    return found
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:

@@ -12,7 +12,6 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from vlcl_bench.board.entries import Entry
 from vlcl_bench.board.markdown import table
@@ -87,11 +86,13 @@ class Evidence:
         fwt = next(one for one in compare(scores, still).headlines if one.name == "fwt")
         return fwt.difference, fwt.low, fwt.high
 
-    def logged(self, protocol: str, key: str) -> list[float]:
-        """A figure of the seeds' reports of all runs of Auto-Seed VL2, a value for each task."""
-        own = self.entry(protocol)
+    def logged_mean(self, key: str) -> float | None:
+        """Mean of a figure of the seeds' reports over all tasks and runs of Auto-Seed VL2; ``None`` without any."""
+        own = self.entry(CLASSES)
         records = [record for _, record in own.runs.values()] if own else []
-        return [line[key] for record in records for line in record.log if line.get("report") == "seeds" and key in line]
+        lines = [line for record in records for line in record.log if line.get("report") == "seeds"]
+        values = [line[key] for line in lines if key in line]
+        return statistics.fmean(values) if values else None
 
     def bytes_kept(self, method: str, variant: str = "", protocol: str = CLASSES) -> float | None:
         """Median of the bytes kept between tasks."""
@@ -107,9 +108,9 @@ def claims(entries: Sequence[Entry]) -> list[Claim]:
         _better(seen, "better than ER-VLM with ten times the memory", "more", "er_vlm"),
         _better(seen, "better than generative replay", "more than 13 points", "generative_replay", MARGIN),
         _memory(seen),
-        _forward(seen, "FWT of Auto-Seed VL2", "+4.1", METHOD),
-        _forward(seen, "FWT of ER-VLM", "about 0", "er_vlm"),
-        _forward(seen, "FWT of generative replay", "below 0", "generative_replay"),
+        _forward(seen, "FWT of Auto-Seed VL2", "+4.1", METHOD, lambda low, high: low > 0),
+        _forward(seen, "FWT of ER-VLM", "about 0", "er_vlm", lambda low, high: low <= 0 <= high),
+        _forward(seen, "FWT of generative replay", "below 0", "generative_replay", lambda low, high: high < 0),
         _fidelity(seen),
         _variance(seen),
         Claim(
@@ -129,61 +130,61 @@ def claims_page(entries: Sequence[Entry]) -> str:
     return "\n\n".join([TITLE, INTRO, table(head, body)]) + "\n"
 
 
+def _judged(claim: str, claimed: str, found: tuple[str, bool] | None) -> Claim:
+    """A claim on the stream of classes: what was measured and whether that is as claimed; ``None`` without runs."""
+    if found is None:
+        return Claim(claim, claimed, CLASSES, "", NOT_RUN)
+    measured, holds = found
+    return Claim(claim, claimed, CLASSES, measured, REPRODUCED if holds else NOT_REPRODUCED)
+
+
 def _ablation(seen: Evidence, name: str, variant: str, claimed: float) -> Claim:
     found = seen.difference(CLASSES, METHOD, variant, "last")
     nothing = abs(claimed) < 1
     words = f"{claimed:+.1f}" + (" (not significant)" if nothing else "")
     if found is None:
-        return Claim(name, words, CLASSES, "", NOT_RUN)
+        return _judged(name, words, None)
     holds = not found.significant if nothing else found.significant and found.difference > 0
-    return Claim(name, words, CLASSES, _shown(found, -1), REPRODUCED if holds else NOT_REPRODUCED)
+    return _judged(name, words, (_shown(found, -1), holds))
 
 
 def _better(seen: Evidence, name: str, claimed: str, method: str, margin: float = 0.0) -> Claim:
     found = seen.difference(CLASSES, method, "", "last")
     if found is None:
-        return Claim(name, claimed, CLASSES, "", NOT_RUN)
-    holds = found.significant and found.difference > margin
-    return Claim(name, claimed, CLASSES, _shown(found), REPRODUCED if holds else NOT_REPRODUCED)
+        return _judged(name, claimed, None)
+    return _judged(name, claimed, (_shown(found), found.significant and found.difference > margin))
 
 
 def _memory(seen: Evidence) -> Claim:
     name, claimed = "memory against exemplar replay", f"-{SAVED:.0f} %"
     own, other = seen.bytes_kept(METHOD), seen.bytes_kept("er_vlm")
     if own is None or other is None:
-        return Claim(name, claimed, CLASSES, "", NOT_RUN)
+        return _judged(name, claimed, None)
     words = f"{100 * (own / other - 1):+.0f} % ({own:,.0f} bytes against {other:,.0f}, adapters and generator included)"
-    return Claim(name, claimed, CLASSES, words, REPRODUCED if own <= (1 - SAVED / 100) * other else NOT_REPRODUCED)
+    return _judged(name, claimed, (words, own <= (1 - SAVED / 100) * other))
 
 
-def _forward(seen: Evidence, name: str, claimed: str, method: str) -> Claim:
+def _forward(seen: Evidence, name: str, claimed: str, method: str, holds: Callable[[float, float], bool]) -> Claim:
+    """FWT, judged by the bounds of its interval."""
     found = seen.against_zero_shot(CLASSES, method)
     if found is None:
-        return Claim(name, claimed, CLASSES, "", NOT_RUN)
+        return _judged(name, claimed, None)
     value, low, high = found
-    holds = {"+4.1": low > 0, "about 0": low <= 0 <= high, "below 0": high < 0}[claimed]
-    words = f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
-    return Claim(name, claimed, CLASSES, words, REPRODUCED if holds else NOT_REPRODUCED)
+    return _judged(name, claimed, (f"{value:+.1f} ({low:+.1f} to {high:+.1f})", holds(low, high)))
 
 
 def _fidelity(seen: Evidence) -> Claim:
-    name, claimed = "cosine of seeds with real class means", "0.89 ± 0.05"
-    values = seen.logged(CLASSES, "fidelity_image")
-    if not values:
-        return Claim(name, claimed, CLASSES, "", NOT_RUN)
-    mean = statistics.fmean(values)
-    holds = abs(mean - FIDELITY[0]) <= FIDELITY[1]
-    words = f"{mean:.2f} (pictures), {statistics.fmean(seen.logged(CLASSES, 'fidelity_text')):.2f} (texts)"
-    return Claim(name, claimed, CLASSES, words, REPRODUCED if holds else NOT_REPRODUCED)
+    images, texts = seen.logged_mean("fidelity_image"), seen.logged_mean("fidelity_text")
+    found = None
+    if images is not None and texts is not None:
+        found = f"{images:.2f} (pictures), {texts:.2f} (texts)", abs(images - FIDELITY[0]) <= FIDELITY[1]
+    return _judged("cosine of seeds with real class means", f"{FIDELITY[0]} ± {FIDELITY[1]}", found)
 
 
 def _variance(seen: Evidence) -> Claim:
-    name, claimed = "variance along task-irrelevant directions, to real features'", "lower"
-    values = seen.logged(CLASSES, "variance_outside")
-    if not values:
-        return Claim(name, claimed, CLASSES, "", NOT_RUN)
-    ratio = statistics.fmean(values)
-    return Claim(name, claimed, CLASSES, f"ratio {ratio:.3f}", REPRODUCED if ratio < 1 else NOT_REPRODUCED)
+    ratio = seen.logged_mean("variance_outside")
+    found = None if ratio is None else (f"ratio {ratio:.3f}", ratio < 1)
+    return _judged("variance along task-irrelevant directions, to real features'", "lower", found)
 
 
 def _shown(found: Difference, sign: int = 1) -> str:
@@ -191,8 +192,3 @@ def _shown(found: Difference, sign: int = 1) -> str:
     low, high = sorted((sign * found.low, sign * found.high))
     p = "< 0.001" if found.p_corrected < 0.001 else f"= {found.p_corrected:.3f}"
     return f"{sign * found.difference:+.1f} ({low:+.1f} to {high:+.1f}, p {p})"
-
-
-def to_dicts(found: Sequence[Claim]) -> list[dict[str, Any]]:
-    """JSON-ready."""
-    return [one.__dict__ for one in found]

@@ -164,8 +164,8 @@ def _row(group: Sequence[RunSummary]) -> BoardRow:
         status=first.status,
         deterministic=all(run.deterministic for run in runs),
         runs=runs,
-        metrics={name: _statistic([(run.metrics or {}).get(name) for run in runs]) for name in METRICS},
-        agnostic={name: _statistic([(run.agnostic_metrics or {}).get(name) for run in runs]) for name in METRICS},
+        metrics={name: statistic([(run.metrics or {}).get(name) for run in runs]) for name in METRICS},
+        agnostic={name: statistic([(run.agnostic_metrics or {}).get(name) for run in runs]) for name in METRICS},
         cost={name: _median([run.cost.get(name) for run in runs]) for name in COSTS},
         delta={},
         rank=None,
@@ -228,10 +228,10 @@ def _delta(row: BoardRow, baseline: BoardRow | None) -> dict[str, float | None]:
     return differences
 
 
-def _statistic(values: Sequence[float | None]) -> Statistic | None:
-    """Mean and deviation over all seeds; ``None`` if any seed lacks the value (n must mean n)."""
+def statistic(values: Sequence[float | None]) -> Statistic | None:
+    """Mean and deviation over all seeds; ``None`` if any seed lacks the value (n must mean n), or there is none."""
     known = [float(x) for x in values if x is not None]
-    if len(known) < len(values):
+    if not known or len(known) < len(values):
         return None
     return Statistic(math.fsum(known) / len(known), statistics.stdev(known) if len(known) > 1 else None)
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from vlcl_bench.board.entries import Entry
     from vlcl_bench.compare import Comparison, Difference
 
-LABELS = {"transfer": "Transfer", "avg": "Avg", "last": "Last", "bwt": "BWT", "fwt": "FWT", "diagonal": "diagonal"}
-
 
 def compare(
     first: Annotated[str, typer.Argument(help="METHOD, METHOD:KEY=VALUE as on the board, or a run's folder.")],
@@ -39,6 +37,7 @@ def compare(
     from rich.console import Console
 
     from vlcl_bench.board.entries import PLACES, find_pair
+    from vlcl_bench.board.render import LABELS
     from vlcl_bench.compare import compare as compared
 
     a, b = find_pair(first, second, protocol, places or PLACES)
@@ -94,6 +93,8 @@ def table(title: str, differences: tuple[Difference, ...], labels: dict[str, str
 
 def in_words(found: Comparison) -> list[str]:
     """What the tables say, without symbols."""
+    from vlcl_bench.board.render import LABELS
+
     lines = []
     for better, sign in (("A is better", 1), ("B is better", -1)):
         names = [LABELS[one.name] for one in found.headlines if one.significant and one.difference * sign > 0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -92,20 +90,21 @@ def sweep(
                 run_all(found, jobs, each, lambda: live.update(live_table(found, console.height - 1)))
         else:
             run_all(found, jobs, each, say_ended)
+    tables = results(asked, found)
     if as_json:
-        emit({"runs": [_facts(job) for job in found], "rows": rows(found), "tables": results(asked, found)})
+        emit({"runs": [_facts(job) for job in found], "rows": rows(found), "tables": tables})
     elif dry_run:
         Console().print(progress_table(found))
     else:
         if asked.runs:
             Console().print(final_table(found))
-        for table in results(asked, found):
+        for table in tables:
             Console().print(results_table(table))
         for job in found:
             if job.state == "failed":
                 console.print(_line(job), markup=False, highlight=False, soft_wrap=True)
     if markdown is not None and not dry_run:
-        write_atomic(markdown, as_markdown(results(asked, found)))
+        write_atomic(markdown, as_markdown(tables))
     if any(job.state == "failed" for job in found):
         raise typer.Exit(4)
 
@@ -195,6 +194,8 @@ def results_table(found: dict[str, Any]) -> Table:
 
 def rows(jobs: list[Job]) -> list[dict[str, Any]]:
     """Means and sample standard deviations over the seeds of runs that are done."""
+    from vlcl_bench.sweep.tables import over_seeds
+
     groups: defaultdict[tuple[str, str, str, str | None], list[Job]] = defaultdict(list)
     for job in jobs:
         if job.record is not None:
@@ -203,11 +204,7 @@ def rows(jobs: list[Job]) -> list[dict[str, Any]]:
     for (protocol, method, settings, backbone), group in groups.items():
         row: dict[str, Any] = {"protocol": protocol, "method": method, "settings": settings, "backbone": backbone}
         row["n"] = len(group)
-        for name in HEADLINES:
-            values = [value for job in group if (value := _metric(job, name)) is not None]
-            mean = math.fsum(values) / len(values) if len(values) == len(group) else None
-            spread = statistics.stdev(values) if mean is not None and len(values) > 1 else None
-            row[name] = {"mean": mean, "deviation": spread}
+        row |= over_seeds([job.record.scores["metrics"] for job in group if job.record is not None])
         found.append(row)
     return found
 

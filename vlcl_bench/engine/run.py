@@ -28,7 +28,7 @@ from vlcl_bench.engine.evaluate import evaluate
 from vlcl_bench.engine.journal import JOURNAL_NAME, LOCK_NAME, Event, Journal
 from vlcl_bench.engine.player import Footprint, InlinePlayer, Player, backbone_sizes, guarded, seed_everything
 from vlcl_bench.engine.prepare import KeepStates, Request, prepare
-from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance
+from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance, settle_determinism
 from vlcl_bench.engine.ready import make_ready
 from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.engine.synthesis import open_synthesis
@@ -72,10 +72,8 @@ def run(request: Request, reporter: Reporter) -> Outcome:
         reference = prepared.reference.open(store, reporter) if prepared.reference else None
         synthesis = open_synthesis(protocol, prepared.recipe, store.root, device)
         stored = open_store(protocol, prepared.places, store, reporter)
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        settle_determinism()
         canary = make_ready(backbone, device, identity.backbone_sha256).status
-        # Filling fresh memory finds bugs in kernels; it costs 5 % of a step and changes no result.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         # The constructor of a method may draw random weights; they follow from the run's seed.
         seed_everything(derive_seed(request.seed, "construct"))
         pristine = backbone_sizes(backbone)

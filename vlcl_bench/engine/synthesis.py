@@ -64,14 +64,11 @@ def fill_share(
 
     Raises :class:`UsageError` for a method that declares no generator or does not say how many pictures it wants.
     """
-    import torch
-
-    from vlcl_bench.engine.provenance import settle_precision
+    from vlcl_bench.engine.provenance import settle_determinism, settle_precision
     from vlcl_bench.synthesis.generator import AT_ONCE
 
     # As in a run, which would otherwise make other pictures on a GPU.
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    settle_determinism()
     settle_precision(device)
     synthesis = open_synthesis(protocol, plan_recipe(protocol, method.auxiliary, config), root, device)
     count = getattr(config, "pictures", None)

@@ -38,6 +38,10 @@ class Block(_Frozen):
     settings: tuple[dict[str, Any], ...] = ({},)
     backbone: str | None = None
 
+    def combinations(self) -> list[tuple[str, str, dict[str, Any], int]]:
+        """Protocol, method, settings and seed of each run: seeds vary first, then settings, methods, protocols."""
+        return list(itertools.product(self.protocols, self.methods, self.settings, self.seeds))
+
 
 class TableRow(_Frozen):
     """A line of a results table: what it is called, its settings, and Transfer, Avg and Last as a paper prints them."""
@@ -128,13 +132,11 @@ def plan(sweep: SweepFile, base: Request, submissions: Path, reporter: Reporter)
 
 
 def requests(sweep: SweepFile, base: Request) -> Sequence[Request]:
-    """The combinations of every block: seeds vary first, then settings, methods, protocols; then the tables' rows."""
+    """The combinations of every block, then the tables' rows with their seeds."""
     blocks = [
         replace(base, protocol=protocol, method=method, settings=settings, seed=seed, backbone=block.backbone)
         for block in sweep.runs
-        for protocol, method, settings, seed in itertools.product(
-            block.protocols, block.methods, block.settings, block.seeds
-        )
+        for protocol, method, settings, seed in block.combinations()
     ]
     tables = [
         replace(base, protocol=table.protocol, method=row.method or table.method, settings=row.settings, seed=seed)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vlcl_bench.board.markdown import table
+from vlcl_bench.board.rows import statistic
 from vlcl_bench.metrics import format_metric
 
 if TYPE_CHECKING:
@@ -23,9 +22,7 @@ PUBLISHED_HEADINGS = ("published Transfer", "Avg", "Last")
 def results(sweep: SweepFile, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """Every table of the file: title, note and rows of means and sample deviations over the seeds that are done."""
     by_place = {place: job for job in jobs for place in job.planned.places}
-    place = sum(
-        len(block.protocols) * len(block.methods) * len(block.settings) * len(block.seeds) for block in sweep.runs
-    )
+    place = sum(len(block.combinations()) for block in sweep.runs)
     found = []
     for asked in sweep.tables:
         rows = []
@@ -34,19 +31,18 @@ def results(sweep: SweepFile, jobs: Sequence[Job]) -> list[dict[str, Any]]:
             place += len(asked.seeds)
             metrics = [job.record.scores["metrics"] for job in own if job is not None and job.record is not None]
             published = None if row.published is None else dict(zip(PUBLISHED, row.published, strict=True))
-            rows.append({"name": row.name, "n": len(metrics), "published": published} | _statistics(metrics))
+            rows.append({"name": row.name, "n": len(metrics), "published": published} | over_seeds(metrics))
         found.append({"title": asked.title, "protocol": asked.protocol, "note": asked.note, "rows": rows})
     return found
 
 
-def _statistics(metrics: Sequence[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name in MEASURED:
-        values = [one[name] for one in metrics if isinstance(one.get(name), float)]
-        whole = bool(values) and len(values) == len(metrics)
-        mean = math.fsum(values) / len(values) if whole else None
-        found[name] = {"mean": mean, "deviation": statistics.stdev(values) if whole and len(values) > 1 else None}
-    return found
+def over_seeds(metrics: Sequence[Any]) -> dict[str, dict[str, float | None]]:
+    """Mean and sample deviation of each headline metric over runs; ``None`` where one of them lacks it."""
+    found = {name: statistic([one.get(name) for one in metrics]) for name in MEASURED}
+    return {
+        name: {"mean": one.mean if one else None, "deviation": one.deviation if one else None}
+        for name, one in found.items()
+    }
 
 
 def cells(row: dict[str, Any], with_published: bool) -> list[str]:
@@ -54,7 +50,7 @@ def cells(row: dict[str, Any], with_published: bool) -> list[str]:
     shown = [row["name"], str(row["n"])]
     for name in MEASURED:
         deviation = row[name]["deviation"]
-        shown.append(format_metric(row[name]["mean"]) + ("" if deviation is None else f" ± {deviation:.1f}"))
+        shown.append(format_metric(row[name]["mean"]) + ("" if deviation is None else f" ± {format_metric(deviation)}"))
     if with_published:
         shown += [format_metric((row["published"] or {}).get(name)) for name in PUBLISHED]
     return shown
