@@ -1,6 +1,6 @@
 """CGIL, adapted: a variational autoencoder of features for each class, replayed (Frascaroli et al., BMVC 2024)."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,7 @@ class CGIL(ReplayMethod):
     title = "CGIL (adapted)"
 
     class Config(ReplayConfig):
-        """``samples`` are drawn of each past class for a task; ``jitter`` is off, samples have their own spread."""
+        """``samples`` are drawn of each past class for a task; there is no jitter, samples have their own spread."""
 
         latent: int = Field(256, ge=1)
         hidden: int = Field(512, ge=1)
@@ -35,7 +35,7 @@ class CGIL(ReplayMethod):
         vae_rate: float = Field(2e-4, gt=0)
         vae_batch: int = Field(32, ge=1)
         samples: int = Field(64, ge=1)
-        jitter: bool = False
+        jitter: Literal["covariance", "isotropic", "none"] = "none"
 
     # The mini CLIP's features have a quarter of 512 dimensions, so the VAE's layers have a quarter of their units.
     mini_settings: ClassVar = {"pseudo_classes": 16, "latent": 64, "hidden": 128}

@@ -57,8 +57,9 @@ class CoOp(FrozenTowers):
         words: str = ""
         learning_rate: float = Field(2e-3, gt=0)
 
-    # CoOp's other published setting, and the better one with few steps.
-    mini_settings: ClassVar = {"context_vectors": 4, "words": "a photo of a"}
+    # CoOp's other published setting, and the better one with few steps. Rates 2e-3, 5e-3, 1e-2 and 3e-2 gave Avg 64.0,
+    # 64.6, 64.8 and 62.1 on mini-dev-classes, two seeds, zero-shot 62.8.
+    mini_settings: ClassVar = {"context_vectors": 4, "words": "a photo of a", "learning_rate": 1e-2}
 
     def __init__(self, backbone: Backbone, config: Any) -> None:
         super().__init__(backbone, config)

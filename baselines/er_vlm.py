@@ -164,7 +164,7 @@ class ERVLM(AdapterMethod):
         """How many exemplars there may be after this task."""
         if self.config.exemplars is not None:
             return self.config.exemplars
-        rival = self._auto_seed()
+        rival = self._auto_seed(captioned=task.captions is not None)
         if self.config.budget == "ten_times":
             return 10 * len(rival.memory)
         one = Exemplars()
@@ -173,7 +173,7 @@ class ERVLM(AdapterMethod):
         free = theirs["bytes"] - ours["bytes_adapters"] - ours["bytes_classes"]
         return max(0, free) // sum(rows.numel() * rows.element_size() for rows in one.state_dict().values())
 
-    def _auto_seed(self) -> ReplayMethod:
+    def _auto_seed(self, captioned: bool) -> ReplayMethod:
         """What Auto-Seed VL2 keeps after the same tasks, with zeros for values: its adapters, generator and seeds."""
         rival = ReplayMethod(self.backbone, ReplayConfig.model_validate({"rank": self.config.rank}))
         rival.add_module("generator", SeedGenerator(self.width))
@@ -189,4 +189,5 @@ class ERVLM(AdapterMethod):
                 ranks=torch.arange(quota).repeat(classes),
             )
         rival.memory.shrink_to(self.config.memory)
+        rival.spreads.add(torch.zeros(2 if captioned else 1, self.width, self.width))
         return rival

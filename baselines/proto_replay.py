@@ -13,10 +13,11 @@ class ProtoReplay(ReplayMethod):
     """The sanity baseline of methods that replay features: no generator, no choice, a single pair (v, w) a class.
 
     v is the normalised mean of the class's frozen picture features, w its prompt's feature, in half precision; of a
-    captioned task, the mean picture and the mean caption of each of ``pseudo_classes`` clusters. Replayed with noise as
-    wide as real features lie about their class's mean (one number, a running mean over tasks), as in PASS (Zhu et al.,
-    CVPR 2021). Adapters, losses, weights and number of steps are those of Auto-Seed VL2, and the code is the same, so
-    that the difference between the two is the generator. What is not needed is not held back: all pictures count.
+    captioned task, the mean picture and the mean caption of each of ``pseudo_classes`` clusters. Replayed with noise
+    that lies about v as real features lie about their class's mean: one covariance for all classes, a running mean
+    over tasks. (``jitter=isotropic`` spreads its trace over all dimensions, as in PASS, Zhu et al., CVPR 2021.)
+    Adapters, losses, weights and number of steps are those of Auto-Seed VL2, and the code is the same, so that the
+    difference between the two is the generator. What is not needed is not held back: all pictures count.
     """
 
     title = "Prototype replay"

@@ -338,21 +338,22 @@ def test_a_term_that_is_off_has_no_effect_whatever_its_weight(off, weight, other
 
 def test_without_jitter_the_spread_of_real_features_does_not_matter():
     found = {}
-    for jitter in (True, False):
+    for jitter in ("covariance", "isotropic", "none"):
         for spread in (0.0, 5.0):
             method, stream = auto(jitter=jitter), plain_stream(2)
             player = play(method, stream, upto=1)
-            method.spreads[:2] += spread
+            method.spreads.covariance[:, 0, 0] += spread
             player.learn(stream[1], lambda done, total, word: None)
             found[jitter, spread] = {name: p.clone() for name, p in method.adapters.named_parameters()}
-    assert same(found[False, 0.0], found[False, 5.0])
-    assert not same(found[True, 0.0], found[True, 5.0])
-    assert not same(found[True, 0.0], found[False, 0.0])
+    assert same(found["none", 0.0], found["none", 5.0])
+    for one, other in (("covariance", "isotropic"), ("isotropic", "none")):
+        assert not same(found[one, 0.0], found[one, 5.0])
+        assert not same(found[one, 0.0], found[other, 0.0])
 
 
 def test_the_first_task_has_nothing_to_replay():
     base = learned(plain_stream(1))
-    for settings in ({"jitter": False}, {"lwf": False}, {"stabilise": False}, {"distill_weight": 9.0}):
+    for settings in ({"jitter": "none"}, {"lwf": False}, {"stabilise": False}, {"distill_weight": 9.0}):
         assert same(learned(plain_stream(1), **settings), base)
 
 
@@ -421,7 +422,7 @@ def last_losses(method, stream, index, expected, **budget):
 def test_the_loss_on_classes_is_that_of_the_parts_by_hand(index):
     stream = class_stream()
     settings = {"replay_weight": 0.7, "distill_weight": 1.3, "lwf_weight": 0.4, "consistency_weight": 0.6}
-    method = auto(quota=1, jitter=False, **settings)
+    method = auto(quota=1, jitter="none", **settings)
     known = label_sets(stream[: index - 1])
     task = stream[index - 1]
     after = {one.dataset: one.prompts for one in known} | {task.dataset: task.prompts}
@@ -456,7 +457,7 @@ def test_the_loss_on_classes_is_that_of_the_parts_by_hand(index):
 def test_the_loss_on_captions_is_that_of_the_parts_by_hand(monkeypatch):
     stream = [captioned(1), captioned(2)]
     settings = {"replay_weight": 0.7, "distill_weight": 1.3, "consistency_weight": 0.6}
-    method, drawn = auto(quota=1, jitter=False, **settings), []
+    method, drawn = auto(quota=1, jitter="none", **settings), []
     from baselines.parts.adapters import Features
 
     plain = Features.drawn_texts

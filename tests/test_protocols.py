@@ -258,7 +258,10 @@ def test_the_two_orders_differ_in_order_alone():
     assert (one.budget, one.augmentation, one.backbone) == (two.budget, two.augmentation, two.backbone)
 
 
-def test_the_development_stream_is_never_ranked_and_shares_no_class():
-    dev, ranked = load_protocol("mini-dev"), load_protocol("mini-mtil-1")
-    assert (dev.ranked, ranked.ranked) == (False, True)
-    assert not set(dev.distinct_names) & set(ranked.distinct_names)
+@pytest.mark.parametrize("name", ["mini-dev", "mini-dev-classes"])
+def test_the_development_streams_are_never_ranked_and_share_no_class(name):
+    dev, streams = load_protocol(name), [load_protocol(other) for other in ("mini-mtil-1", "mini-c2r")]
+    assert not dev.ranked
+    for ranked in streams:
+        assert ranked.ranked
+        assert not set(dev.distinct_names) & set(ranked.distinct_names)

@@ -16,7 +16,8 @@ from baselines.parts.seeds import (
     TEMPERATURE,
     SeedGenerator,
     SeedMemory,
-    class_spread,
+    Spreads,
+    class_covariance,
     consistency,
     gradient_codes,
     info_nce,
@@ -209,32 +210,55 @@ def test_no_more_are_chosen_than_there_are():
 # Spread and jitter
 
 
-def test_the_spread_is_the_root_mean_square_about_class_means():
+def test_the_covariance_is_the_mean_outer_product_about_class_means():
     images, labels, _ = classes(width=6, per_class=(4, 0, 3, 5))
-    squares = []
+    expected = torch.zeros(6, 6, dtype=images.dtype)
     for label in (0, 2, 3):
         own = images[labels == label]
-        squares += [float(x) ** 2 for row in own for x in row - own.mean(dim=0)]
-    assert class_spread(images, labels) == pytest.approx(math.sqrt(sum(squares) / len(squares)))
-    assert class_spread(unit(3, 6), torch.arange(3)) == pytest.approx(0, abs=1e-7)
+        expected += sum(torch.outer(x, x) for x in own - own.mean(dim=0))
+    torch.testing.assert_close(class_covariance(images, labels), expected / 12)
+    assert class_covariance(unit(3, 6), torch.arange(3)).abs().max() < 1e-7
 
 
-def test_jitter_has_the_spread_asked_for_and_length_one():
-    spread, width = 0.03, 400
-    plain = unit(50, width)
-    found = jittered(plain, spread, rng())
-    torch.testing.assert_close(found.norm(dim=1), torch.ones(50))
-    # Undo the normalisation: the part along the feature is 1 + noise, where the noise is about 0.03.
-    raw = found / (found * plain).sum(dim=1, keepdim=True)
-    assert float((raw - plain).square().mean().sqrt()) == pytest.approx(spread, rel=0.03)
-    assert float((found * plain).sum(dim=1).mean()) == pytest.approx((1 + spread**2 * width) ** -0.5, rel=0.01)
+def test_the_spread_is_the_mean_of_the_tasks_covariances_in_half_precision():
+    features = [unit(30, 8, seed=i) for i in range(3)]
+    found = Spreads(8)
+    for one in features:
+        found.add(class_covariance(one, torch.arange(30) % 3)[None])
+    mean = sum(class_covariance(one, torch.arange(30) % 3) for one in features) / 3
+    assert found.covariance.dtype == torch.float16
+    assert found.tasks.tolist() == [3]
+    (root,) = found.roots(isotropic=False)
+    torch.testing.assert_close(root @ root.T, mean, atol=2e-3, rtol=0)
+    (even,) = found.roots(isotropic=True)
+    torch.testing.assert_close(even @ even.T, torch.eye(8) * mean.trace() / 8, atol=2e-3, rtol=0)
+
+
+def test_nothing_spreads_before_the_first_task_and_a_saved_spread_comes_back():
+    assert Spreads(8).roots(isotropic=False) == []
+    full, empty = Spreads(8), Spreads(8)
+    full.add(torch.eye(8).repeat(2, 1, 1))
+    empty.load_state_dict(full.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(full.roots(False), empty.roots(False), strict=True))
+
+
+def test_jitter_has_the_covariance_asked_for_and_length_one():
+    width = 12
+    root = 0.05 * unit(width, width, seed=5)
+    plain = unit(1, width).expand(40_000, -1)
+    found = jittered(plain, root, rng())
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(len(plain)))
+    # The part across the feature over the part along it is, but for a few percent, the noise across the feature.
+    across = torch.eye(width) - torch.outer(plain[0], plain[0])
+    apart = (found / (found @ plain[0])[:, None]) @ across
+    torch.testing.assert_close(apart.T.cov(), across @ root @ root.T @ across, atol=1e-4, rtol=0.05)
 
 
 def test_jitter_follows_its_generator_and_none_is_none():
-    plain = unit(4, 2, 6)
-    assert torch.equal(jittered(plain, 0.1, rng(3)), jittered(plain, 0.1, rng(3)))
-    assert not torch.equal(jittered(plain, 0.1, rng(3)), jittered(plain, 0.1, rng(4)))
-    torch.testing.assert_close(jittered(plain, 0.0, rng()), plain)
+    plain, root = unit(4, 2, 6), 0.1 * torch.eye(6)
+    assert torch.equal(jittered(plain, root, rng(3)), jittered(plain, root, rng(3)))
+    assert not torch.equal(jittered(plain, root, rng(3)), jittered(plain, root, rng(4)))
+    torch.testing.assert_close(jittered(plain, 0 * root, rng()), plain)
 
 
 # Pseudo-classes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from baselines.parts.adapters import AdapterConfig, AdapterMethod, Features
 from baselines.parts.label_spaces import LabelSpaces
-from baselines.parts.seeds import SeedMemory, class_spread, info_nce, jittered, pseudo_classes
+from baselines.parts.seeds import SeedMemory, Spreads, class_covariance, info_nce, jittered, pseudo_classes
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.methods import Context, Task
 from vlcl_bench.methods.losses import distillation, distillation_both_ways
@@ -44,7 +44,7 @@ class ReplayConfig(AdapterConfig):
     temperature: float = Field(2.0, gt=0)
     stabilise_steps: int = Field(20, ge=0)
     consistency: bool = True
-    jitter: bool = True
+    jitter: Literal["covariance", "isotropic", "none"] = "covariance"
     lwf: bool = True
     stabilise: bool = True
 
@@ -61,16 +61,16 @@ class ReplayMethod(AdapterMethod):
 
     Config: ClassVar[type[BaseModel]] = ReplayConfig
 
-    spreads: Tensor
     spaces: LabelSpaces
     view: Features
     names: Tensor
     noise: torch.Generator
+    roots: list[Tensor]
 
     def __init__(self, backbone: Backbone, config: ReplayConfig) -> None:
         super().__init__(backbone, config)
         self.memory = SeedMemory(self.width)
-        self.register_buffer("spreads", torch.zeros(3))  # sums over tasks for pictures and texts, and their number
+        self.spreads = Spreads(self.width)
 
     @property
     def items(self) -> int:
@@ -80,6 +80,7 @@ class ReplayMethod(AdapterMethod):
     def start(self, task: Task, ctx: Context) -> None:
         """See the task as classes (``view``; ``names`` are their ids), and let the adapters settle on past tasks."""
         self.noise = ctx.generator("noise", task.index)
+        self.roots = self.spreads.roots(isotropic=self.config.jitter == "isotropic")
         self.view, self.names = as_classes(self.seen, task, ctx, self.config.pseudo_classes)
         self.spaces = LabelSpaces(self.known, task, self.seen)
         if self.config.stabilise and len(self.memory):
@@ -111,7 +112,7 @@ class ReplayMethod(AdapterMethod):
         if self.spaces.captioned:
             rows = self._one_a_class(rows)
         ctx.replay(len(rows))
-        v, w = self._seeds(rows, jitter=self.config.jitter)
+        v, w = self._seeds(rows, jitter=self.config.jitter != "none")
         total = self._replay_pairs(v, w, current) if self.spaces.captioned else self._replay_classes(v, rows)
         if self.config.consistency and self.config.consistency_weight:
             single = self._one_a_class(rows)
@@ -144,14 +145,12 @@ class ReplayMethod(AdapterMethod):
         return self.config.replay_weight * both / 2 + self.config.distill_weight * kd / 2
 
     def _seeds(self, rows: Tensor, jitter: bool) -> tuple[Tensor, Tensor]:
-        """Pairs in full precision, as they are or spread as real features were."""
+        """Pairs in full precision, as they are or spread as real features were; w only where there are captions."""
         v, w = self.memory.v[rows].float(), self.memory.w[rows].float()
-        if not jitter:
-            return F.normalize(v, dim=-1), F.normalize(w, dim=-1)
-        of_images, of_texts, tasks = self.spreads.tolist()
-        v = jittered(v, of_images / max(tasks, 1), self.noise)
-        spread_w = of_texts / max(tasks, 1) if self.spaces.captioned else 0.0
-        return v, jittered(w, spread_w, self.noise)
+        if jitter:
+            v = jittered(v, self.roots[0], self.noise)
+            w = jittered(w, self.roots[1], self.noise) if self.spaces.captioned else w
+        return F.normalize(v, dim=-1), F.normalize(w, dim=-1)
 
     def _one_a_class(self, rows: Tensor) -> Tensor:
         """The first of these rows of each class of each task."""
@@ -160,11 +159,10 @@ class ReplayMethod(AdapterMethod):
         return rows[sorted(first.values())]
 
     def remember_spread(self, view: Features) -> None:
-        """Add how far this task's real features lie from their class's mean to the running mean over tasks."""
-        of_images = class_spread(view.images, view.labels)
-        of_texts = class_spread(self.seen.mean_captions(), view.labels) if self.spaces.captioned else 0.0
-        self.spreads += torch.tensor([of_images, of_texts, 1.0], device=self.device)
+        """Add how this task's real features lie about their class's mean to the running mean over tasks."""
+        sides = [view.images, self.seen.mean_captions()] if self.spaces.captioned else [view.images]
+        self.spreads.add(torch.stack([class_covariance(features, view.labels) for features in sides]))
 
     def finish(self, task: Task, ctx: Context) -> None:
         """Drop what only this task needed; to be called last."""
-        del self.view, self.spaces, self.names, self.noise
+        del self.view, self.spaces, self.names, self.noise, self.roots

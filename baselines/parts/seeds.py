@@ -146,17 +146,57 @@ def most_covering(candidates: Tensor, real: Tensor, count: int) -> list[int]:
     return picked
 
 
-def class_spread(features: Tensor, labels: Tensor) -> float:
-    """Root mean square of the difference of features ``(n, d)`` from their class's mean, over all dimensions."""
+def class_covariance(features: Tensor, labels: Tensor) -> Tensor:
+    """Mean outer product ``(d, d)`` of the differences of features ``(n, d)`` from their class's mean."""
     hot = F.one_hot(labels).to(features.dtype)
     means = hot.T @ features / hot.sum(dim=0).clamp_min(1)[:, None]
-    return float((features - means[labels]).square().mean().sqrt())
+    apart = features - means[labels]
+    return apart.T @ apart / len(apart)
 
 
-def jittered(features: Tensor, spread: float, generator: torch.Generator) -> Tensor:
-    """Unit features with Gaussian noise of this standard deviation in every dimension, normalised again."""
-    noise = torch.randn(features.shape, generator=generator).to(features.device)
-    return F.normalize(features + spread * noise, dim=-1)
+class Spreads(RowMemory):
+    """How real features lie about their class's mean, in half precision: a mean over tasks of covariances.
+
+    ``covariance`` ``(k, d, d)`` is of pictures and, on a stream of captions, of texts; ``tasks`` ``(k,)`` how many
+    tasks are in the mean.
+    """
+
+    covariance: Tensor
+    tasks: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__(
+            covariance=torch.empty(0, width, width, dtype=torch.float16), tasks=torch.empty(0, dtype=torch.int16)
+        )
+
+    def add(self, covariance: Tensor) -> None:
+        """Take a task's covariances ``(k, d, d)`` into the mean."""
+        count = self.tasks + 1 if len(self) else torch.ones(len(covariance), dtype=torch.int16)
+        mean = self.covariance.to(covariance) if len(self) else torch.zeros_like(covariance)
+        mean = mean + (covariance - mean) / count[:, None, None].to(covariance)
+        self.keep(torch.arange(0))
+        self.append(covariance=mean, tasks=count)
+
+    def roots(self, isotropic: bool) -> list[Tensor]:
+        """A root ``r`` ``(d, d)``, ``r r^T`` the mean covariance, of each side.
+
+        ``isotropic`` spreads its trace evenly over all dimensions instead.
+        """
+        found = []
+        for covariance in self.covariance.double():
+            if isotropic:
+                root = covariance.trace().div(len(covariance)).sqrt() * torch.eye(len(covariance)).to(covariance)
+            else:
+                values, vectors = torch.linalg.eigh(covariance)
+                root = vectors * values.clamp_min(0).sqrt()  # rounding leaves tiny negative values
+            found.append(root.float())
+        return found
+
+
+def jittered(features: Tensor, root: Tensor, generator: torch.Generator) -> Tensor:
+    """Unit features ``(n, d)`` with Gaussian noise of covariance ``root root^T``, normalised again."""
+    noise = torch.randn(features.shape, generator=generator).to(features)
+    return F.normalize(features + noise @ root.T.to(features), dim=-1)
 
 
 def pseudo_classes(texts: Tensor, count: int, seed: int) -> Tensor:
