@@ -6,6 +6,7 @@ import pytest
 
 from vlcl_bench.drift import drifts
 from vlcl_bench.errors import UsageError
+from vlcl_bench.records import compact_predictions
 
 TASKS = ("first", "second")
 
@@ -60,6 +61,12 @@ def test_incomplete_predictions_are_refused():
         drifts(frame()[lambda rows: ~((rows["stage"] == 2) & (rows["sample"] == 1))], TASKS)
 
 
+def test_of_compact_predictions_the_answers_alone_are_compared():
+    first, second = drifts(compact_predictions(frame()), TASKS)
+    assert (first.same, first.answer_changed, first.moved) == (75.0, 25.0, None)
+    assert (first.same_as_untouched, second.same_as_untouched) == (75.0, 100.0)
+
+
 def test_caption_streams_are_refused():
     with pytest.raises(UsageError, match="no columns"):
-        drifts(frame().drop(columns="logit1"), TASKS)
+        drifts(frame().drop(columns="top1"), TASKS)

@@ -16,7 +16,7 @@ from vlcl_bench.errors import UsageError
 
 TOP = [f"top{k}" for k in range(1, 6)]
 LOGITS = [f"logit{k}" for k in range(1, 6)]
-COLUMNS = ("stage", "task", "sample", *TOP, *LOGITS)
+COLUMNS = ("stage", "task", "sample", *TOP)
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,10 @@ class Drift:
     """One task's test pictures at the last stage, against just after the task was learned and against stage 0.
 
     ``same`` and ``same_as_untouched`` are shares in percent of pictures whose five best answers and logits are equal to
-    the stored precision (1/256). ``moved`` is the mean absolute change of the best answer's logit since the task was
-    learned among the others that still have that best answer, ``answer_changed`` the percent of all with another one.
-    ``None`` where there is nothing to compare.
+    the stored precision (1/256); of compact predictions, which have no logits, the answers alone. ``moved`` is the mean
+    absolute change of the best answer's logit since the task was learned among the others that still have that best
+    answer, ``answer_changed`` the percent of all with another one. ``None`` where there is nothing to compare, and
+    ``moved`` of compact predictions.
     """
 
     task: str
@@ -40,7 +41,7 @@ class Drift:
 def drifts(frame: pd.DataFrame, tasks: Sequence[str]) -> list[Drift]:
     """Drift of every task, given in the order in which they were learned.
 
-    Raises :class:`UsageError` for predictions of a caption stream, which hold no logits.
+    Raises :class:`UsageError` for predictions of a caption stream.
     """
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
@@ -59,15 +60,16 @@ def drifts(frame: pd.DataFrame, tasks: Sequence[str]) -> list[Drift]:
             continue
         same = _same(at[place], at[last])
         kept = at[place]["top1"].to_numpy() == at[last]["top1"].to_numpy()
-        change = np.abs(at[place]["logit1"].to_numpy(np.float64) - at[last]["logit1"].to_numpy(np.float64))
-        others = kept & ~same
-        moved = float(change[others].mean()) if others.any() else None
+        moved, others = None, kept & ~same
+        if LOGITS[0] in frame.columns and others.any():
+            change = np.abs(at[place]["logit1"].to_numpy(np.float64) - at[last]["logit1"].to_numpy(np.float64))
+            moved = float(change[others].mean())
         found.append(Drift(task, len(same), 100 * float(same.mean()), moved, 100 * float((~kept).mean()), untouched))
     return found
 
 
 def _same(one: pd.DataFrame, two: pd.DataFrame) -> np.ndarray:
-    """Which rows have equal answers and logits, ``(n,)`` bool."""
-    columns = [*TOP, *LOGITS]
+    """Which rows have equal answers and, where there are some, logits, ``(n,)`` bool."""
+    columns = [*TOP, *(name for name in LOGITS if name in one.columns)]
     a, b = one[columns].to_numpy(np.float64), two[columns].to_numpy(np.float64)
     return ((a == b) | (np.isnan(a) & np.isnan(b))).all(axis=1)

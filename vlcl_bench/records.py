@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import canonical_json, pretty_json, read_json, sha256_file, sha256_text, write_atomic
-from vlcl_bench.scoring import AGNOSTIC_COLUMNS
+from vlcl_bench.scoring import AGNOSTIC_COLUMNS, LOGIT_COLUMNS
 
 SCHEMA_VERSION = 1
 RECORD_NAME = "run.json"
@@ -181,6 +181,8 @@ class Record(_Model):
     log: list[dict[str, Any]]
     predictions_sha256: str
     predictions_rows: int
+    predictions_full_sha256: str = ""
+    """Of the predictions before :func:`compact_record` took their logits; empty where they have them."""
     scores: Scores
     data: dict[str, DataOrigin] = {}
     canary: str = ""
@@ -234,13 +236,47 @@ def predictions_table(frame: pd.DataFrame) -> pa.Table:
     return pa.table(columns)
 
 
-def write_predictions(path: Path, frame: pd.DataFrame) -> str:
-    """Write predictions as parquet and return the file's SHA-256; equal frames give equal bytes."""
+def compact_predictions(frame: pd.DataFrame) -> pd.DataFrame:
+    """The answers without their logits, which no score needs, ordered by what was asked and then by stage.
+
+    Answers to the same question at later stages are mostly equal, so that a file of them is a quarter as large.
+    """
+    asked = [name for name in ("task", "kind", "sample", "query") if name in frame.columns]
+    kept = frame.drop(columns=[name for name in LOGIT_COLUMNS if name in frame.columns])
+    return kept.astype({name: str for name in ("task", "kind") if name in asked}).sort_values(
+        [*asked, "stage"], kind="stable", ignore_index=True
+    )
+
+
+def compact_record(source: Path, target: Path) -> Record:
+    """Write a finished run's record and compact predictions to the folder ``target``, which may be ``source``.
+
+    Doing it twice changes nothing. Raises :class:`IntegrityError` where the run is damaged: it would look whole else.
+    """
+    record = read_record(source)
+    path = source / PREDICTIONS_NAME
+    if path.exists() and sha256_file(path) != record.predictions_sha256:
+        raise IntegrityError(f"{path} is damaged: it is not the file that the record was written with", RESTORE)
+    frame = read_predictions(path)
+    target.mkdir(parents=True, exist_ok=True)
+    digest = write_predictions(target / PREDICTIONS_NAME, compact_predictions(frame), level=19)
+    if digest != record.predictions_sha256:
+        full = record.predictions_full_sha256 or record.predictions_sha256
+        record = record.model_copy(update={"predictions_sha256": digest, "predictions_full_sha256": full})
+    write_record(target, record)
+    return record
+
+
+def write_predictions(path: Path, frame: pd.DataFrame, level: int = 12) -> str:
+    """Write predictions as parquet and return the file's SHA-256; equal frames give equal bytes.
+
+    ``level`` is zstd's.
+    """
     buffer = io.BytesIO()
     logits = [name for name in frame.columns if str(name).startswith("logit")]
     others = [name for name in frame.columns if name not in logits]
     pq.write_table(
-        predictions_table(frame), buffer, compression="zstd", compression_level=12,
+        predictions_table(frame), buffer, compression="zstd", compression_level=level,
         use_dictionary=others, use_byte_stream_split=logits or False,
     )  # fmt: skip
     write_atomic(path, buffer.getvalue())

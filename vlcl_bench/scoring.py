@@ -71,7 +71,7 @@ class LabelTable:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that predictions must have."""
+        """The columns that predictions must have; compact ones come without :data:`LOGIT_COLUMNS`."""
         return (*PREDICTION_COLUMNS, SEEN_COLUMN) if self.increments else PREDICTION_COLUMNS
 
     def check(self, frame: pd.DataFrame, stages: Iterable[int]) -> None:
@@ -219,7 +219,10 @@ def _matrix(right: _Right, table: LabelTable) -> tuple[FloatArray, FloatArray]:
 
 
 def _checked(frame: pd.DataFrame, table: LabelTable, stages: Iterable[int]) -> _Answers:
-    check_columns(frame, table.columns, f"Predictions hold answers only: {', '.join(table.columns)}.")
+    wanted = table.columns
+    if not set(LOGIT_COLUMNS) & set(frame.columns):  # the compact form
+        wanted = tuple(name for name in wanted if name not in LOGIT_COLUMNS)
+    check_columns(frame, wanted, f"Predictions hold answers only: {', '.join(table.columns)}.")
     stage, task, sample = integers(frame, "stage"), codes(frame, "task", table.tasks), integers(frame, "sample")
     asked = sorted(set(stages))
     row = check_once(frame, KEYS, asked, stage, task, sample, table.sizes, lambda i: f"task {table.tasks[i]!r}")
@@ -232,13 +235,15 @@ def _checked(frame: pd.DataFrame, table: LabelTable, stages: Iterable[int]) -> _
 
 
 def _check_answers(frame: pd.DataFrame, table: LabelTable, task: IntArray, top: IntArray) -> None:
-    """Ids in range, distinct and padded with -1; logits finite, not increasing and padded with NaN."""
+    """Ids in range, distinct and padded with -1; logits, where kept, finite, not increasing and padded with NaN."""
     classes = np.array([table.classes[name] for name in table.tasks], dtype=np.int64)[task][:, None]
     used = np.arange(TOP) < classes
     wrong = (used & ((top < 0) | (top >= classes))) | (~used & (top != -1))
     _raise_first(frame, wrong, "class ids out of range or badly padded", TOP_COLUMNS)
     ordered = np.sort(np.where(used, top, -1 - np.arange(TOP)), axis=1)
     _raise_first(frame, np.diff(ordered, axis=1) == 0, "the same class id twice", TOP_COLUMNS)
+    if LOGIT_COLUMNS[0] not in frame.columns:
+        return
     for name in LOGIT_COLUMNS:
         if not pd.api.types.is_float_dtype(frame[name].dtype):
             raise IntegrityError(f"column {name!r} of the predictions must hold floats, not {frame[name].dtype}", HINT)

@@ -255,6 +255,8 @@ def drift_of(folder: Path, record: Record) -> list[Drift]:
 def drift_table(rows: Sequence[Drift]) -> Table:
     """A line for each task."""
     table = Table(title="at the last stage, of a task's test pictures", title_justify="left")
+    if all(row.moved is None for row in rows):
+        table.caption = "same: the same five best answers (a compact record has no logits)"
     for heading in ("task", "n", "same as when learned", "another answer", "logit moved by", "same as untouched"):
         table.add_column(heading, justify="left" if heading == "task" else "right")
     for row in rows:
