@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import FakeDataSet
 from harness import TINY, World, method_file, tree, vlcl
@@ -495,6 +496,78 @@ rows = [{ name = "only" }, { name = "not done", method = "zero_shot" }]
     assert "| usual | 2 | 11.0 ± 1.4 | 11.0 ± 1.4 | 11.0 ± 1.4 | – | 1.0 | 2.0 | 3.0 |" in written
     assert "| weak | 2 | 23.0 ± 4.2 | 23.0 ± 4.2 | 23.0 ± 4.2 | – | – | – | – |" in written
     assert "| not done | 0 | – | – | – | – |" in written
+
+
+def test_a_table_may_show_other_columns_and_the_difference_to_a_row(tmp_path: Path, monkeypatch: Any) -> None:
+    from vlcl_bench import protocols
+    from vlcl_bench.sweep import tables
+
+    text = """
+[[tables]]
+title = "Against"
+protocol = "tiny"
+method = "l2"
+seeds = [0, 1]
+columns = ["last", "bleu4.last", "bytes"]
+against = "base"
+rows = [{ name = "better" }, { name = "base", method = "finetune" }, { name = "alike" }, { name = "not done" }]
+"""
+    asked = SweepFile.model_validate(tomllib.loads(text))
+    rng = np.random.default_rng(0)
+    base = rng.random((2, 3, 400)) < 0.5  # seeds, stages, samples of one task of two
+    better = base | (rng.random(base.shape) < 0.3)
+    answers = {0: better[0], 1: better[1], 2: base[0], 3: base[1], 4: base[1], 5: base[0]}
+
+    def scores(place: int) -> dict[str, Any]:
+        return {"one": 100.0 * answers[place], "two": 100.0 * answers[place][:, ::-1]}
+
+    monkeypatch.setattr("vlcl_bench.records.read_predictions", lambda path: int(path.parent.name))
+    key = SimpleNamespace(item_scores=scores)
+    monkeypatch.setattr(protocols, "load_protocol", lambda name: SimpleNamespace(answer_key=key))
+    jobs = [
+        SimpleNamespace(
+            planned=SimpleNamespace(places=(place,), request=SimpleNamespace(seed=place % 2)),
+            folder=tmp_path / str(place),
+            record=SimpleNamespace(
+                scores={"metrics": {"last": 1.0}, "bleu4": {"metrics": {"last": 20.0 + place}}},
+                weight=SimpleNamespace(bytes_between_tasks=1000 * (place + 1)),
+            ),
+        )
+        for place in answers
+    ]
+    (found,) = tables.results(asked, jobs)
+    first, second, third, fourth = found["rows"]
+    assert (first["bleu4.last"]["mean"], first["bytes"]["mean"]) == (20.5, 1500.0)
+    gained = 100 * (better[:, 2].mean() - base[:, 2].mean())
+    assert first["against"]["difference"] == pytest.approx(gained)
+    assert first["against"]["low"] < gained < first["against"]["high"]
+    assert first["against"]["p"] == pytest.approx(1e-4)
+    assert first["against"]["p_corrected"] == pytest.approx(2e-4)  # of two rows that are compared
+    assert third["against"]["difference"] == pytest.approx(0)
+    assert third["against"]["p_corrected"] > 0.05
+    assert second["against"] is None
+    assert fourth["against"] is None
+    lines = tables.markdown([found]).splitlines()
+    assert lines[2] == "|  | n | Last | BLEU-4 Last | bytes kept | Last against base |"
+    assert lines[4].startswith("| better | 2 | 1.0 ± 0.0 | 20.5 ± 0.7 | 1,500 | +")
+    assert lines[4].endswith(", p < 0.001 |")
+    assert lines[5].endswith("| 3,500 |  |")
+    assert lines[6].endswith(", n.s. |")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('columns = ["best"]', "there is no column 'best'"),
+        ('against = "nothing"', "against names no row"),
+        ('by = "luck"', "by"),
+    ],
+)
+def test_a_table_that_names_what_there_is_not_is_refused(line: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "sweep.toml"
+    path.write_text(table_block(rows='{ name = "a" }') + line + "\n")
+    with pytest.raises(UsageError, match=words):
+        read_sweep(path)
 
 
 def test_the_runs_of_tables_are_planned_after_the_blocks_and_once(world: World, tmp_path: Path) -> None:

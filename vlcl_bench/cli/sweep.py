@@ -184,11 +184,10 @@ def results_table(found: dict[str, Any]) -> Table:
 
     from vlcl_bench.sweep.tables import cells, headings
 
-    heading, with_published = headings(found)
     title = f"{found['title']} ({found['protocol']})"
-    table = Table(*heading, title=title, caption=found["note"] or None, title_justify="left")
+    table = Table(*headings(found), title=title, caption=found["note"] or None, title_justify="left")
     for row in found["rows"]:
-        table.add_row(*cells(row, with_published))
+        table.add_row(*cells(row, found))
     return table
 
 
@@ -204,7 +203,7 @@ def rows(jobs: list[Job]) -> list[dict[str, Any]]:
     for (protocol, method, settings, backbone), group in groups.items():
         row: dict[str, Any] = {"protocol": protocol, "method": method, "settings": settings, "backbone": backbone}
         row["n"] = len(group)
-        row |= over_seeds([job.record.scores["metrics"] for job in group if job.record is not None])
+        row |= over_seeds([job.record for job in group if job.record is not None], HEADLINES)
         found.append(row)
     return found
 

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -53,7 +53,11 @@ class TableRow(_Frozen):
 
 
 class ResultsTable(_Frozen):
-    """A table to be made of runs: its rows on one protocol, means over these seeds. ``note`` says what is compared."""
+    """A table to be made of runs: its rows on one protocol, means over these seeds. ``note`` says what is compared.
+
+    ``columns`` are names of :data:`vlcl_bench.sweep.tables.NAMES`. Where ``against`` names a row, each of the others
+    has its difference to it by the metric ``by``, with an interval and a test.
+    """
 
     title: str
     protocol: str
@@ -61,6 +65,20 @@ class ResultsTable(_Frozen):
     rows: tuple[TableRow, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = (0,)
     note: str = ""
+    columns: tuple[str, ...] = Field(("transfer", "avg", "last", "bwt"), min_length=1)
+    against: str = ""
+    by: Literal["transfer", "avg", "last", "bwt", "fwt", "diagonal"] = "last"
+
+    @model_validator(mode="after")
+    def _names_what_there_is(self) -> Self:
+        from vlcl_bench.sweep.tables import NAMES
+
+        unknown = [name for name in self.columns if name not in NAMES]
+        if unknown:
+            raise ValueError(f"there is no column {unknown[0]!r}; there are {', '.join(NAMES)}")
+        if self.against and self.against not in [row.name for row in self.rows]:
+            raise ValueError(f"against names no row of the table: {self.against!r}")
+        return self
 
 
 class SweepFile(_Frozen):

@@ -51,6 +51,11 @@ class Job:
     log_from: int = 0
     _seen: tuple[int, int] = field(default=(-1, 0))
 
+    @property
+    def folder(self) -> Path:
+        """Where the run's record and predictions are."""
+        return self.planned.folder if self.planned.committed is None else self.planned.committed.parent
+
     def stages_done(self) -> int:
         """Stages that the journal says are committed."""
         path = self.planned.folder / JOURNAL_NAME

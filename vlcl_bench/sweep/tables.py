@@ -10,64 +10,136 @@ from vlcl_bench.board.rows import statistic
 from vlcl_bench.metrics import format_metric
 
 if TYPE_CHECKING:
-    from vlcl_bench.sweep.plan import SweepFile
+    from vlcl_bench.records import Record
+    from vlcl_bench.sweep.plan import ResultsTable, SweepFile
     from vlcl_bench.sweep.runner import Job
 
-MEASURED = ("transfer", "avg", "last", "bwt")
 PUBLISHED = ("transfer", "avg", "last")
-HEADINGS = ("", "n", "Transfer", "Avg", "Last", "BWT")
 PUBLISHED_HEADINGS = ("published Transfer", "Avg", "Last")
+NAMES = {"transfer": "Transfer", "avg": "Avg", "last": "Last", "bwt": "BWT", "fwt": "FWT", "diagonal": "diagonal"}
+NAMES |= {"forgetting": "forgetting"}
+NAMES |= {f"bleu4.{name}": f"BLEU-4 {shown}" for name, shown in NAMES.items()} | {"bytes": "bytes kept"}
+"""The columns that a table may have, and their headings; those of BLEU-4 are of its own matrix."""
 
 
 def results(sweep: SweepFile, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Every table of the file: title, note and rows of means and sample deviations over the seeds that are done."""
+    """Every table of the file: title, note and rows of means and sample deviations over the seeds that are done.
+
+    Where a table asks for it, each row has its difference to one of them, too; see :func:`_differences`.
+    """
     by_place = {place: job for job in jobs for place in job.planned.places}
     place = sum(len(block.combinations()) for block in sweep.runs)
     found = []
     for asked in sweep.tables:
-        rows = []
+        rows, done = [], []
         for row in asked.rows:
             own = [by_place.get(place + k) for k in range(len(asked.seeds))]
             place += len(asked.seeds)
-            metrics = [job.record.scores["metrics"] for job in own if job is not None and job.record is not None]
+            done.append([job for job in own if job is not None and job.record is not None])
+            records = [job.record for job in done[-1] if job.record is not None]
             published = None if row.published is None else dict(zip(PUBLISHED, row.published, strict=True))
-            rows.append({"name": row.name, "n": len(metrics), "published": published} | over_seeds(metrics))
-        found.append({"title": asked.title, "protocol": asked.protocol, "note": asked.note, "rows": rows})
+            rows.append(
+                {"name": row.name, "n": len(records), "published": published} | over_seeds(records, asked.columns)
+            )
+        for line, difference in zip(rows, _differences(asked, done), strict=True):
+            line["against"] = difference
+        found.append(
+            {"title": asked.title, "protocol": asked.protocol, "note": asked.note, "columns": list(asked.columns),
+             "against": asked.against or None, "by": asked.by, "rows": rows}
+        )  # fmt: skip
     return found
 
 
-def over_seeds(metrics: Sequence[Any]) -> dict[str, dict[str, float | None]]:
-    """Mean and sample deviation of each headline metric over runs; ``None`` where one of them lacks it."""
-    found = {name: statistic([one.get(name) for one in metrics]) for name in MEASURED}
+def over_seeds(records: Sequence[Record], columns: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """Mean and sample deviation of each column over runs; ``None`` where one of them lacks it."""
+    found = {name: statistic([value_of(one, name) for one in records]) for name in columns}
     return {
         name: {"mean": one.mean if one else None, "deviation": one.deviation if one else None}
         for name, one in found.items()
     }
 
 
-def cells(row: dict[str, Any], with_published: bool) -> list[str]:
-    """A row as it is printed."""
+def value_of(record: Record, column: str) -> float | None:
+    """What a record says in a column of :data:`NAMES`."""
+    if column == "bytes":
+        return float(record.weight.bytes_between_tasks)
+    scores: Any = record.scores
+    if column.startswith("bleu4."):
+        scores, column = scores.get("bleu4") or {"metrics": {}}, column.removeprefix("bleu4.")
+    value = scores["metrics"].get(column)
+    return value if isinstance(value, int | float) else None
+
+
+def _differences(asked: ResultsTable, done: Sequence[Sequence[Job]]) -> list[dict[str, float] | None]:
+    """Each row minus the one that the table names, by its metric: paired bootstrap, Holm's correction over the rows.
+
+    ``None`` for that row itself and for rows without runs.
+    """
+    from vlcl_bench.compare import compare, holm
+    from vlcl_bench.protocols import load_protocol
+    from vlcl_bench.records import PREDICTIONS_NAME, read_predictions
+
+    names = [row.name for row in asked.rows]
+    if not asked.against or not done[names.index(asked.against)]:
+        return [None] * len(names)
+    key = load_protocol(asked.protocol).answer_key
+
+    def scores(jobs: Sequence[Job]) -> dict[int, Any]:
+        return {
+            job.planned.request.seed: key.item_scores(read_predictions(job.folder / PREDICTIONS_NAME)) for job in jobs
+        }
+
+    base = scores(done[names.index(asked.against)])
+    found: list[dict[str, float] | None] = []
+    for name, jobs in zip(names, done, strict=True):
+        if name == asked.against or not jobs:
+            found.append(None)
+            continue
+        one = next(one for one in compare(scores(jobs), base).headlines if one.name == asked.by)
+        found.append({"difference": one.difference, "low": one.low, "high": one.high, "p": one.p})
+    for difference, corrected in zip(found, holm([None if one is None else one["p"] for one in found]), strict=True):
+        if difference is not None:
+            difference["p_corrected"] = float(corrected or 0)
+    return found
+
+
+def cells(row: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """A row as it is printed, ``found`` being its table."""
     shown = [row["name"], str(row["n"])]
-    for name in MEASURED:
-        deviation = row[name]["deviation"]
-        shown.append(format_metric(row[name]["mean"]) + ("" if deviation is None else f" ± {format_metric(deviation)}"))
-    if with_published:
+    for name in found["columns"]:
+        mean, deviation = row[name]["mean"], row[name]["deviation"]
+        if name == "bytes":
+            shown.append("" if mean is None else f"{mean:,.0f}")
+        else:
+            shown.append(format_metric(mean) + ("" if deviation is None else f" ± {format_metric(deviation)}"))
+    if found["against"]:
+        one = row["against"]
+        shown.append("" if one is None else difference_in_words(one))
+    if any(other["published"] for other in found["rows"]):
         shown += [format_metric((row["published"] or {}).get(name)) for name in PUBLISHED]
     return shown
 
 
-def headings(found: dict[str, Any]) -> tuple[list[str], bool]:
-    """The headings of a table, and whether it has published values."""
-    with_published = any(row["published"] for row in found["rows"])
-    return [*HEADINGS, *(PUBLISHED_HEADINGS if with_published else ())], with_published
+def difference_in_words(one: dict[str, float]) -> str:
+    """A difference with its interval, and its corrected p, or that it is not significant."""
+    p = one["p_corrected"]
+    words = "n.s." if p >= 0.05 else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return f"{one['difference']:+.1f} ({one['low']:+.1f} to {one['high']:+.1f}), {words}"
+
+
+def headings(found: dict[str, Any]) -> list[str]:
+    """The headings of a table."""
+    shown = ["", "n", *(NAMES[name] for name in found["columns"])]
+    if found["against"]:
+        shown.append(f"{NAMES[found['by']]} against {found['against']}")
+    return shown + (list(PUBLISHED_HEADINGS) if any(row["published"] for row in found["rows"]) else [])
 
 
 def markdown(tables: Sequence[dict[str, Any]]) -> str:
     """All tables as Markdown."""
     parts = []
     for found in tables:
-        heading, with_published = headings(found)
-        lines = table(heading, [cells(row, with_published) for row in found["rows"]])
+        lines = table(headings(found), [cells(row, found) for row in found["rows"]])
         note = f"\n{found['note']}\n" if found["note"] else ""
         parts.append(f"### {found['title']} ({found['protocol']})\n{note}\n{lines}")
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
