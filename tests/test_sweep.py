@@ -550,7 +550,7 @@ rows = [{ name = "better" }, { name = "base", method = "finetune" }, { name = "a
     lines = tables.markdown([found]).splitlines()
     assert lines[2] == "|  | n | Last | BLEU-4 Last | bytes kept | Last against base |"
     assert lines[4].startswith("| better | 2 | 1.0 ± 0.0 | 20.5 ± 0.7 | 1,500 | +")
-    assert lines[4].endswith(", p < 0.001 |")
+    assert lines[4].endswith(r", p \< 0.001 |")
     assert lines[5].endswith("| 3,500 |  |")
     assert lines[6].endswith(", n.s. |")
 
