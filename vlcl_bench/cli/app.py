@@ -15,6 +15,7 @@ from vlcl_bench.cli.compare import register as register_compare
 from vlcl_bench.cli.data import app as data_app
 from vlcl_bench.cli.doctor import register as register_doctor
 from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, Traceback, emit
+from vlcl_bench.cli.regress import register as register_regress
 from vlcl_bench.cli.sweep import register as register_sweep
 from vlcl_bench.cli.synthesise import register as register_synthesise
 from vlcl_bench.cli.world import app as world_app
@@ -297,5 +298,6 @@ def leaderboard_build(
 
 register_sweep(app)
 register_compare(app)
+register_regress(app)
 register_synthesise(app)
 register_doctor(app)
