@@ -24,7 +24,7 @@ def seeds_of(record: Record) -> dict[str, list[dict[str, Any]]]:
     if not any(found.values()):
         raise UsageError(
             f"the log of this run of {record.identity.method!r} says nothing of seeds or of a memory",
-            "Methods on frozen features log both, auto_seed_vl2 for one; `vlcl show RUN` shows any other run.",
+            "Methods that replay features log both, auto_seed_vl2 for one; `vlcl show RUN` shows any other run.",
         )
     return {kind: [_without_report(line) for line in lines] for kind, lines in found.items()}
 
@@ -46,7 +46,7 @@ def seed_tables(found: Mapping[str, Sequence[Line]]) -> list[Table]:
 def seed_table(lines: Sequence[Line]) -> Table:
     """A line for each task; columns that only some kinds of tasks have are left out where no task has them."""
     table = Table(
-        title="seeds when made: cosine with class means and texts, variance to real variance",
+        title="the seeds kept of each task when it ended: cosine with class means and texts, variance to real variance",
         title_justify="left", title_style="bold", caption=CLAIM, caption_justify="left", box=None,
     )  # fmt: skip
     varied = any("variance_inside" in line or "variance_outside" in line for line in lines)
