@@ -150,6 +150,8 @@ def enter(world: World, monkeypatch: Any) -> None:
 def isolate(monkeypatch: Any, home: Path) -> None:
     """Keep what this machine remembers in ``home``, and look for real data nowhere."""
     monkeypatch.setenv("VLCL_DATA_HOME", str(home))
+    # A method's file would have a process of its own, which is slow and out of reach for a test that changes something.
+    monkeypatch.setenv("VLCL_ISOLATION", "inline")
     for name in ("VLCL_DATA_ROOT", "VLCL_HUB_ROOT"):
         monkeypatch.delenv(name, raising=False)
 

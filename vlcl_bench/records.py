@@ -76,6 +76,7 @@ class Provenance(_Model):
     float32: str = ""
     diffusers: str = ""
     transformers: str = ""
+    isolation: str = ""
 
 
 class Cost(_Model):

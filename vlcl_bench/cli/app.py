@@ -16,6 +16,7 @@ from vlcl_bench.cli.data import app as data_app
 from vlcl_bench.cli.doctor import register as register_doctor
 from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, Traceback, emit
 from vlcl_bench.cli.regress import register as register_regress
+from vlcl_bench.cli.submit import register as register_submit
 from vlcl_bench.cli.sweep import register as register_sweep
 from vlcl_bench.cli.synthesise import register as register_synthesise
 from vlcl_bench.cli.world import app as world_app
@@ -60,6 +61,28 @@ def run(
     keep_states: Annotated[
         str, typer.Option(help="Which states of the method to keep when done: none, last or all.")
     ] = "last",
+    isolation: Annotated[
+        str | None,
+        typer.Option(
+            envvar="VLCL_ISOLATION",
+            help="Where the method lives: inline, process (of its own; the default for a file or a submission), "
+            "or container (bubblewrap).",
+        ),
+    ] = None,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="For each call to a method in its own process, or none; half an hour on mini, else six hours.",
+        ),
+    ] = None,
+    memory_limit: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of a method's own process, such as 8GiB; none by default.")
+    ] = None,
+    allow_read: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file or folder that a method in its own process may read too: weights; repeatable."),
+    ] = None,
     as_json: AsJson = False,
     traceback: Traceback = False,
 ) -> None:
@@ -71,6 +94,8 @@ def run(
     from vlcl_bench.engine.run import Request
     from vlcl_bench.engine.run import run as run_engine
     from vlcl_bench.errors import UsageError
+    from vlcl_bench.isolation.described import check_isolation, default_isolation
+    from vlcl_bench.isolation.limits import Limits, parse_bytes, parse_seconds
     from vlcl_bench.methods.registry import parse_settings
 
     if traceback:
@@ -80,6 +105,8 @@ def run(
     request = Request(
         protocol=protocol, method=method, settings=parse_settings(settings or []), seed=seed, backbone=backbone,
         device=device, out=out, runs=runs, store=store, data_root=data_root, hub_root=hub_root, keep_states=keep_states,  # type: ignore[arg-type]
+        isolation=check_isolation(isolation or default_isolation(method)),
+        limits=Limits(parse_seconds(time_limit), parse_bytes(memory_limit), tuple(allow_read or ())),
     )  # fmt: skip
     with contextlib.redirect_stdout(sys.stderr):  # what a method prints is not our answer
         outcome = run_engine(request, RichReporter(Console(stderr=True)))
@@ -299,5 +326,6 @@ def leaderboard_build(
 register_sweep(app)
 register_compare(app)
 register_regress(app)
+register_submit(app)
 register_synthesise(app)
 register_doctor(app)

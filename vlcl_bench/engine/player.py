@@ -1,35 +1,37 @@
 """The narrow line between the harness and a method: learn, score, save, load, footprint.
 
-Everything that crosses it is plain data (arrays, strings, paths), so the method can live in another process;
-no test label is among it.
+Everything that crosses it is plain data (arrays, strings, paths), so the method can live in another process
+(:mod:`vlcl_bench.isolation`); no test label is among it.
 """
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from vlcl_bench.backbones.base import Backbone
+from vlcl_bench.engine.provenance import peak_memory
 from vlcl_bench.errors import IntegrityError, MethodError, VlclError
 from vlcl_bench.fileio import write_atomic
 from vlcl_bench.methods.base import Method
 from vlcl_bench.methods.context import Context, Progress
 from vlcl_bench.methods.reference import Reference
-from vlcl_bench.protocols import Protocol
 from vlcl_bench.seeds import derive_seed
-from vlcl_bench.tasks import Query, Task
+from vlcl_bench.tasks import LabelSet, Query, Task
 
 if TYPE_CHECKING:
+    from vlcl_bench.protocols import Augmentation, Budget
     from vlcl_bench.synthesis.lent import Synthesis
 
 
@@ -56,6 +58,21 @@ class Footprint:
     bytes_between_tasks: int
 
 
+class Rules(Protocol):
+    """What a player must know of a protocol, which is no more than what a method may know."""
+
+    @property
+    def budget(self) -> Budget:
+        """Steps, batch sizes and learning rates of a task."""
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The random crops of training pictures."""
+
+    def label_sets_before(self, task: int) -> tuple[LabelSet, ...]:
+        """The names of the tasks before this one, which counts from 1."""
+
+
 class Player(ABC):
     """A method as the engine sees it."""
 
@@ -79,6 +96,13 @@ class Player(ABC):
     def footprint(self) -> Footprint:
         """What the method weighs now."""
 
+    def memory(self) -> tuple[int, int | None]:
+        """Peak resident bytes of the process that the method lives in, and of its CUDA allocator if there is one."""
+        return peak_memory()
+
+    def close(self) -> None:  # noqa: B027 (nothing to end where there is no other process)
+        """End what was started for the method."""
+
 
 class InlinePlayer(Player):
     """A method in the harness's own process.
@@ -90,7 +114,7 @@ class InlinePlayer(Player):
     def __init__(
         self,
         method: Method,
-        protocol: Protocol,
+        protocol: Rules,
         seed: int,
         device: torch.device,
         pristine: Mapping[str, int],
@@ -146,40 +170,70 @@ class InlinePlayer(Player):
 
     def save(self, path: Path) -> None:
         """See :meth:`Player.save`."""
+        write_atomic(path, self.packed_state())
+
+    def packed_state(self) -> bytes:
+        """All that the next task needs, as the bytes of a safetensors file."""
         with guarded("saving the method's state"):
             state = {name: tensor.detach().cpu().contiguous() for name, tensor in kept_tensors(self.method).items()}
-            data = save(state, {"trained": "\n".join(sorted(self._trained))})
-        write_atomic(path, data)
+            return save(state, {TRAINED: "\n".join(sorted(self._trained))})
 
     def load(self, path: Path) -> None:
         """See :meth:`Player.load`."""
-        hint = f"Delete {path.parent.parent} and give the same command again: it starts anew."
         try:
-            with safe_open(path, framework="pt") as file:
-                trained = (file.metadata() or {}).get("trained", "")
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        except (SafetensorError, OSError) as error:
+            self.unpack_state(path.read_bytes())
+        except (SafetensorError, OSError, ValueError) as error:
+            hint = f"Delete {path.parent.parent} and give the same command again: it starts anew."
             raise IntegrityError(f"the state {path} is damaged: {error}", hint) from error
+
+    def unpack_state(self, data: bytes) -> None:
+        """Take up what :meth:`packed_state` gave; raises ``SafetensorError`` where it is something else."""
+        state = load(data)
         with guarded("loading the method's state"):
             self.method.load_state_dict(state)
-        self._trained = set(filter(None, trained.split("\n")))
+        self._trained = set(trained_names(data))
         self.method.forget_cached_texts()
+
+    def parameter_sizes(self) -> dict[str, int]:
+        """Elements of each parameter of the method."""
+        return {name: p.numel() for name, p in self.method.named_parameters()}
 
     def footprint(self) -> Footprint:
         """See :meth:`Player.footprint`."""
-        sizes = {f"backbone.{name}": size for name, size in self._pristine.items()}
-        current = {name: p.numel() for name, p in self.method.named_parameters()}
-        added = {name: n for name, n in current.items() if name not in sizes and name in self._trained}
         with guarded("weighing what it keeps"):
             state = kept_tensors(self.method)
-            kept = sum(t.numel() * t.element_size() for name, t in state.items() if name not in sizes)
-            kept += 0 if self._synthesis is None else self._synthesis.store.generator.bytes
-        return Footprint(
-            parameters_total=sum(sizes.values()) + sum(added.values()),
-            parameters_trained=sum(current.get(name, 0) for name in self._trained),
-            parameters_added=sum(added.values()),
-            bytes_between_tasks=kept,
-        )
+            kept = {name: t.numel() * t.element_size() for name, t in state.items()}
+        generator = 0 if self._synthesis is None else self._synthesis.store.generator.bytes
+        return weigh(self._pristine, self.parameter_sizes(), self._trained, kept, generator)
+
+
+TRAINED = "trained"
+"""Entry of a state file's metadata: names of the parameters trained so far, a line each."""
+
+
+def trained_names(data: bytes) -> list[str]:
+    """Names of the parameters trained so far, from the bytes of a state file that safetensors could read."""
+    length = int.from_bytes(data[:8], "little")
+    metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
+    return sorted(filter(None, metadata.get(TRAINED, "").split("\n")))
+
+
+def weigh(
+    pristine: Mapping[str, int], parameters: Mapping[str, int], trained: Set[str], kept: Mapping[str, int], more: int
+) -> Footprint:
+    """Weigh a method: elements of its backbone's tensors as they came, and of its own ``parameters`` now.
+
+    ``trained`` are names of parameters; ``kept`` bytes of each tensor of its state; ``more`` bytes that it uses
+    beside these, its generator's.
+    """
+    sizes = {f"backbone.{name}": size for name, size in pristine.items()}
+    added = {name: n for name, n in parameters.items() if name not in sizes and name in trained}
+    return Footprint(
+        parameters_total=sum(sizes.values()) + sum(added.values()),
+        parameters_trained=sum(parameters.get(name, 0) for name in trained),
+        parameters_added=sum(added.values()),
+        bytes_between_tasks=sum(size for name, size in kept.items() if name not in sizes) + more,
+    )
 
 
 def moved_parameters(method: Method, before: Mapping[str, torch.Tensor]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,7 @@ from vlcl_bench.engine.data import ReferencePlan, describe_data, plan_reference
 from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.engine.synthesis import plan_recipe
 from vlcl_bench.errors import UsageError
+from vlcl_bench.isolation.limits import Limits
 from vlcl_bench.methods.reference import GENERATOR
 from vlcl_bench.methods.registry import LoadedMethod, load_method, make_config
 from vlcl_bench.protocols import Protocol, load_protocol
@@ -40,6 +42,12 @@ class Request:
     data_root: Path | None = None
     hub_root: Path | None = None
     keep_states: KeepStates = "last"
+    isolation: str = "inline"
+    limits: Limits = field(default_factory=Limits)
+
+
+Describe = Callable[[Protocol], tuple[LoadedMethod, Any]]
+"""What says which method it is and with which settings, where its file must not be imported here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +64,25 @@ class Prepared:
     identity: Identity
 
 
-def prepare(request: Request, reporter: Reporter, known: dict[str, tuple[Backbone, str]] | None = None) -> Prepared:
+def prepare(
+    request: Request,
+    reporter: Reporter,
+    known: dict[str, tuple[Backbone, str]] | None = None,
+    describe: Describe | None = None,
+) -> Prepared:
     """Find and check everything that a request names; no picture is drawn, and the store is not touched.
 
     Real data that nobody has described before are read once, for their manifest is part of the identity.
 
     ``known`` keeps backbones with the hash of their weights from call to call, for many requests in a row; such a
-    backbone must not be trained.
+    backbone must not be trained. ``describe`` takes the place of importing the method here.
     """
     protocol = load_protocol(request.protocol)
-    loaded = load_method(request.method)
-    config = make_config(loaded.cls, request.settings, protocol.scale)
+    if describe is None:
+        loaded = load_method(request.method)
+        config = make_config(loaded.cls, request.settings, protocol.scale)
+    else:
+        loaded, config = describe(protocol)
     places = Places.given(request.data_root, request.hub_root)
     name = request.backbone or protocol.backbone
     found = (known or {}).get(name)

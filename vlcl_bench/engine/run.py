@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -27,18 +27,23 @@ from vlcl_bench.engine.data import data_origin, open_store
 from vlcl_bench.engine.evaluate import evaluate
 from vlcl_bench.engine.journal import JOURNAL_NAME, LOCK_NAME, Event, Journal
 from vlcl_bench.engine.player import Footprint, InlinePlayer, Player, backbone_sizes, guarded, seed_everything
-from vlcl_bench.engine.prepare import KeepStates, Request, prepare
-from vlcl_bench.engine.provenance import Clock, choose_device, peak_memory, provenance, settle_determinism
+from vlcl_bench.engine.prepare import KeepStates, Prepared, Request, prepare
+from vlcl_bench.engine.provenance import Clock, choose_device, provenance, settle_determinism
 from vlcl_bench.engine.ready import make_ready
 from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.engine.synthesis import open_synthesis
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import machine_error, remove_leftovers, sha256_file
+from vlcl_bench.isolation.host import Host, hosted
+from vlcl_bench.methods.reference import Reference
 from vlcl_bench.methods.registry import LoadedMethod
 from vlcl_bench.protocols import Protocol
 from vlcl_bench.records import Identity, Record
 from vlcl_bench.seeds import derive_seed
 from vlcl_bench.tasks import Task
+
+if TYPE_CHECKING:
+    from vlcl_bench.synthesis.lent import Synthesis
 
 STAGE_PREDICTIONS = "predictions"
 COUNTED = (
@@ -59,7 +64,12 @@ class Outcome:
 def run(request: Request, reporter: Reporter) -> Outcome:
     """Do what is asked, or what is left of it."""
     device = choose_device(request.device)
-    prepared = prepare(request, reporter)
+    with hosted(request, device) as host:
+        return _run(request, reporter, device, host)
+
+
+def _run(request: Request, reporter: Reporter, device: torch.device, host: Host | None) -> Outcome:
+    prepared = prepare(request, reporter, describe=host.describe if host else None)
     protocol, loaded, backbone, identity = prepared.protocol, prepared.loaded, prepared.backbone, prepared.identity
     folder = request.out or request.runs / identity.run_hash
     with locked(folder, identity) as journal:
@@ -74,16 +84,33 @@ def run(request: Request, reporter: Reporter) -> Outcome:
         stored = open_store(protocol, prepared.places, store, reporter)
         settle_determinism()
         canary = make_ready(backbone, device, identity.backbone_sha256).status
-        # The constructor of a method may draw random weights; they follow from the run's seed.
-        seed_everything(derive_seed(request.seed, "construct"))
         pristine = backbone_sizes(backbone)
-        with guarded("being made"):
-            method = loaded.cls(backbone, prepared.config)
-        player = InlinePlayer(method, protocol, request.seed, device, pristine, reference, synthesis)
-        stages = Stages(folder, journal, player, protocol, stored, reporter, request.keep_states)
+        player: Player
+        if host is None:
+            player = inline_player(request, prepared, device, pristine, reference, synthesis)
+        else:
+            backbone.to("cpu")
+            player = host.player(protocol, identity, pristine, reference, synthesis)
+        stages = Stages(folder, journal, player, protocol, stored, reporter, request.keep_states, request.isolation)
         stages.play()
         because = loaded.cls.unranked_because(prepared.config)
         return Outcome(folder, stages.conclude(identity, loaded, device, canary, because), False)
+
+
+def inline_player(
+    request: Request,
+    prepared: Prepared,
+    device: torch.device,
+    pristine: dict[str, int],
+    reference: Reference | None,
+    synthesis: Synthesis | None,
+) -> Player:
+    """The method in this process."""
+    # The constructor of a method may draw random weights; they follow from the run's seed.
+    seed_everything(derive_seed(request.seed, "construct"))
+    with guarded("being made"):
+        method = prepared.loaded.cls(prepared.backbone, prepared.config)
+    return InlinePlayer(method, prepared.protocol, request.seed, device, pristine, reference, synthesis)
 
 
 @contextmanager
@@ -167,9 +194,11 @@ class Stages:
         stored: list[StoredDataSet],
         reporter: Reporter,
         keep_states: KeepStates,
+        isolation: str = "inline",
     ) -> None:
         self.folder, self.journal, self.player, self.protocol = folder, journal, player, protocol
         self.stored, self.reporter, self.keep_states = stored, reporter, keep_states
+        self.isolation = isolation
         self.clock = Clock()
 
     def state_path(self, stage: int) -> Path:
@@ -227,6 +256,7 @@ class Stages:
         weight = self.player.footprint()
         self.player.save(self.state_path(stage))
         facts |= {"state_sha256": sha256_file(self.state_path(stage)), "seconds": seconds()}
+        facts["isolation"] = self.isolation
         self.journal.append("learned", stage=stage, footprint=vars(weight), **facts)
 
     def task(self, stage: int) -> Task:
@@ -251,10 +281,11 @@ class Stages:
         with self.clock.measure() as seconds, self.reporter.phase(label, total) as progress:
             frame = evaluate(self.player, self.protocol, self.stored, stage, progress)
         digest = records.write_predictions(self.predictions_path(stage), frame)
-        memory, on_device = peak_memory()
+        memory, on_device = self.player.memory()
         self.journal.append(
             "evaluated", stage=stage, predictions_sha256=digest, seconds=seconds(),
             peak_memory_bytes=memory, peak_device_memory_bytes=on_device, elapsed=self.clock.elapsed(),
+            isolation=self.isolation,
         )  # fmt: skip
         self.reporter.stage_done(stage, frame, self.protocol)
 
@@ -299,6 +330,8 @@ class Stages:
         ]
         seconds_evaluate = [round(event["seconds"], 3) for event in evaluated]
         total = self.clock.total(self.journal)
+        # A run that was continued in another way says both; stages of an older version were inline.
+        isolation = "+".join(sorted({event.get("isolation", "inline") for event in [*learned, *evaluated]}))
         on_device = [event["peak_device_memory_bytes"] for event in evaluated if event["peak_device_memory_bytes"]]
         record = Record(
             identity=identity,
@@ -308,7 +341,7 @@ class Stages:
             deterministic=loaded.cls.deterministic,
             ranked_protocol=self.protocol.ranked,
             unranked_because=unranked_because,
-            provenance=provenance(device),
+            provenance=provenance(device).model_copy(update={"isolation": isolation}),
             cost=records.Cost(
                 seconds_total=round(total, 3),
                 seconds_learn=seconds_learn,

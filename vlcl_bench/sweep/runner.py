@@ -105,6 +105,7 @@ def command(request: Request) -> list[str]:
     line = [sys.executable, "-c", "from vlcl_bench.cli import main; main()", "run", "--json"]
     line += ["--protocol", request.protocol, "--method", request.method, "--seed", str(request.seed)]
     line += ["--device", request.device, "--runs", str(request.runs), "--keep-states", request.keep_states]
+    line += ["--isolation", request.isolation]
     for key, value in request.settings.items():
         line += ["--set", f"{key}={json.dumps(value)}"]
     for option, chosen in (

@@ -1,0 +1,85 @@
+"""``vlcl submit rerun``: run a submission again here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vlcl_bench.cli.options import AsJson, StoreFolder, Traceback, emit
+
+if TYPE_CHECKING:
+    from vlcl_bench.submit.rerun import Result
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``vlcl submit``."""
+    app.command("rerun")(rerun)
+
+
+def rerun(
+    folder: Annotated[Path, typer.Argument(help="Folder of the submission.")],
+    run: Annotated[
+        str | None, typer.Option(metavar="HASH", help="Only the record whose hash begins so; all by default.")
+    ] = None,
+    store: StoreFolder = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the runs that are made again.")] = Path("runs/reruns"),
+    isolation: Annotated[
+        str | None,
+        typer.Option(envvar="VLCL_ISOLATION", help="Where the method lives: inline, process or container."),
+    ] = None,
+    as_json: AsJson = False,
+    traceback: Traceback = False,
+) -> None:
+    """Run a submission's records again here and compare every answer; exit code 3 where one is not confirmed.
+
+    On equal machines (torch build, processor capability, threads) predictions must be equal, elsewhere at least 98 %
+    of the first answers, and R within its spread over seeds. A record that is confirmed gets a rerun.json, and the
+    badge "rerun" on the board.
+    """
+    import contextlib
+    import os
+    import sys
+
+    from rich.console import Console
+
+    from vlcl_bench.engine.reporter import RichReporter
+    from vlcl_bench.submit.rerun import rerun_submission
+
+    if traceback:
+        os.environ["VLCL_TRACEBACK"] = "1"
+    with contextlib.redirect_stdout(sys.stderr):  # what a method prints is not our answer
+        results = rerun_submission(folder, RichReporter(Console(stderr=True)), run, store, runs, isolation)
+    if as_json:
+        emit({"folder": str(folder), "reruns": [_facts(result) for result in results]})
+    else:
+        for result in results:
+            for line in _lines(result):
+                typer.echo(line)
+    if any(result.problems for result in results):
+        raise typer.Exit(3)
+
+
+def _facts(result: Result) -> dict[str, Any]:
+    identity = result.record.identity
+    return {
+        "run": result.record.run_hash,
+        "protocol": identity.protocol,
+        "seed": identity.seed,
+        "confirmed": result.rerun is not None,
+        "identical": result.rerun is not None and result.rerun.identical,
+        "agreement": result.share,
+        "not_exact_because": list(result.reasons),
+        "problems": list(result.problems),
+    }
+
+
+def _lines(result: Result) -> list[str]:
+    identity = result.record.identity
+    name = f"{result.record.run_hash} ({identity.protocol}, seed {identity.seed})"
+    if result.rerun is None:
+        return [f"{name}: NOT confirmed", *(f"  {problem}" for problem in result.problems)]
+    how = "every prediction is equal" if result.rerun.identical else f"{result.rerun.share:.2f} % of the answers equal"
+    elsewhere = [f"  equal bytes could not be expected: {'; '.join(result.reasons)}"] if result.reasons else []
+    return [f"{name}: confirmed, {how}", *elsewhere]
