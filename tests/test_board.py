@@ -70,7 +70,7 @@ def measured_lines(runs, method_title):
 
 def test_the_board_is_byte_identical_for_shuffled_runs():
     expected = board_text(many())
-    assert set(expected) == {"README.md", "leaderboard.csv", "leaderboard.json"}
+    assert set(expected) == {"README.md", "leaderboard.csv", "leaderboard.json", "index.html"}
     for seed in range(5):
         runs = many()
         random.Random(seed).shuffle(runs)
@@ -142,6 +142,14 @@ def test_what_cannot_be_rescored_is_shown_but_not_ranked():
     ]
 
 
+def test_a_row_is_rerun_when_all_its_runs_are():
+    some = [run("x", 0, status="rerun"), run("x", 1, status="rerun"), run("x", 2)]
+    (row,) = board_rows(some)
+    assert (row.status, row.seeds, row.rank) == ("rescored", 3, 1)
+    (row,) = board_rows([replace(one, status="rerun") for one in some])
+    assert (row.status, row.seeds, row.rank) == ("rerun", 3, 1)
+
+
 def test_a_run_without_scores_keeps_its_row_unranked_and_never_shrinks_n():
     row = by_method([run("ft", 0), run("ft", 1), run("ft", 2), run("ft", 3, metrics=None)])["ft"]
     assert (row.seeds, row.mean("avg"), row.rank, row.why_unranked) == (4, None, None, "no scores")
@@ -193,7 +201,7 @@ def test_cost_is_the_median_over_seeds():
     runs = [run(seed=s, cost={"seconds_total": x, "peak_memory_bytes": 2.5e8}) for s, x in enumerate(seconds)]
     assert by_method(runs)["ft"].cost["seconds_total"] == 30.0
     cost_line = measured_lines(runs, "FT")[1]
-    assert cost_line == "| FT | mini-vit | 3 | 30.0 | – | – | 250 | – | – | – |"
+    assert cost_line == "| FT | mini-vit | 3 | 30.0 | – | – | 250 |" + " – |" * 7
 
 
 def test_task_agnostic_scores_stand_in_a_table_of_their_own():

@@ -5,39 +5,38 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vlcl_bench.board.build import RunSummary, board_text
+from vlcl_bench.board.build import BoardRow, RunSummary, board_rows, files_of, with_certainty
+from vlcl_bench.board.detail import detail_of
+from vlcl_bench.board.known import Known
+from vlcl_bench.board.readme import renewed
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import canonical_json, sha256_text, write_atomic
-from vlcl_bench.protocols import load_protocol, protocol_names
 from vlcl_bench.records import RECORD_NAME, Record, read_record
-from vlcl_bench.rescoring import can_rescore, rescored
-
-if TYPE_CHECKING:
-    from vlcl_bench.methods.base import Method
 
 CLAIMANT = "auto_seed_vl2"
 """The method whose source makes claims that have a page of their own."""
+COMMITTED = "leaderboard"
+"""Name of the folder of the committed board, beside which the README's tables are renewed."""
 DIFFERENCE, WIDTH = 20, 160
 """Lines of a difference that are shown, and characters of each."""
 
 
 def build_from_runs(runs: Path, out: Path, include_unverifiable: bool = False) -> dict[str, Any]:
-    """Build the board in ``out`` from every finished run below ``runs``."""
-    files, counts = board_files(runs, include_unverifiable)
-    return {**counts, "files": [str(write_atomic(out / name, text)) for name, text in files.items()]}
+    """Build the board in ``out`` from every finished run below ``runs``; and, beside ``leaderboard/``, the README."""
+    files, counts = all_files(runs, out, include_unverifiable)
+    return {**counts, "files": [str(write_atomic(path, text)) for path, text in files.items()]}
 
 
 def check_board(runs: Path, out: Path, include_unverifiable: bool = False) -> dict[str, Any]:
     """Build the board in memory only; raises :class:`IntegrityError` with the difference where ``out`` is another."""
-    files, counts = board_files(runs, include_unverifiable)
+    files, counts = all_files(runs, out, include_unverifiable)
     stale, lines = [], list[str]()
-    for name, text in files.items():
-        path = out / name
+    for path, text in files.items():
         found = path.read_text(encoding="utf-8") if path.exists() else ""
         if found != text:
-            stale.append(name)
+            stale.append(path.name if path.parent == out else str(path))
             lines += difflib.unified_diff(
                 found.splitlines(), text.splitlines(), str(path), f"{path} as the records say", n=0, lineterm=""
             )
@@ -48,62 +47,114 @@ def check_board(runs: Path, out: Path, include_unverifiable: bool = False) -> di
             f"{', '.join(stale)} in {out} are not what the records give:\n{shown}{more}",
             "Build it again, look at what changed, and commit it: vlcl leaderboard build.",
         )
-    return {**counts, "files": [str(out / name) for name in files]}
+    return {**counts, "files": [str(path) for path in files]}
+
+
+def all_files(runs: Path, out: Path, include_unverifiable: bool) -> tuple[dict[Path, str], dict[str, int]]:
+    """As :func:`board_files` by path; with the README above ``out`` where this is the project's ``leaderboard``."""
+    rows, files, counts = _built(runs, include_unverifiable)
+    found = {out / name: text for name, text in files.items()}
+    readme = out.parent / "README.md"
+    if out.name == COMMITTED and readme.exists():
+        found[readme] = renewed(readme.read_text(encoding="utf-8"), rows, str(readme))
+    return found, counts
 
 
 def board_files(runs: Path, include_unverifiable: bool) -> tuple[dict[str, str], dict[str, int]]:
     """The board's files by name, and how many runs it is made of and how many of them were scored again."""
+    return _built(runs, include_unverifiable)[1:]
+
+
+def _built(runs: Path, include_unverifiable: bool) -> tuple[list[BoardRow], dict[str, str], dict[str, int]]:
+    """Rows, files by name and counts."""
     if not runs.is_dir():
         raise UsageError(f"there is no folder {runs}", "Give one with --runs, or run a method first.")
-    summaries, seen = [], set()
+    summaries, seen, known = [], set(), Known()
     for folder in sorted(path.parent for path in runs.rglob(RECORD_NAME)):
         record = read_record(folder)
-        same = (record.run_hash, record.predictions_sha256)
-        if same not in seen:  # the same run twice, with the same answers, is one run
+        same = (record.run_hash, record.predictions_full_sha256 or record.predictions_sha256)
+        if same not in seen:  # the same run twice, with the same answers (compact or not), is one run
             seen.add(same)
-            summaries.append(summarise(record, folder, runs))
-    files = board_text(summaries, include_unverifiable=include_unverifiable)
+            summaries.append(summarise(record, folder, runs, known))
+    rows = with_certainty(board_rows(summaries))
+    files = files_of(rows, include_unverifiable=include_unverifiable)
     if any(summary.method == CLAIMANT for summary in summaries):
         from vlcl_bench.board.claims import claims_page
         from vlcl_bench.board.entries import entries
 
-        known = [one for one in entries([runs]) if all(can_rescore(record) for _, record in one.runs.values())]
-        files["auto-seed-vl2.md"] = claims_page(known)
-    again = sum(summary.status == "rescored" for summary in summaries)
-    return files, {"runs": len(summaries), "rescored": again}
+        scored = [one for one in entries([runs]) if all(known.can_rescore(r) for _, r in one.runs.values())]
+        files["auto-seed-vl2.md"] = claims_page(scored)
+    again = sum(summary.status != "self-reported" for summary in summaries)
+    return rows, files, {"runs": len(summaries), "rescored": again}
 
 
-def summarise(record: Record, folder: Path, root: Path) -> RunSummary:
+def summarise(record: Record, folder: Path, root: Path, known: Known | None = None) -> RunSummary:
     """What the board needs of one run."""
-    rankable = can_rescore(record)
-    scores = rescored(folder, record) if rankable else record.scores
+    known = known or Known()
+    protocol, rankable = known.protocol(record.identity.protocol), known.can_rescore(record)
+    if rankable and protocol is not None:
+        answers, key = known.answers(folder, record), protocol.answer_key
+        scores: dict[str, Any] = key.rescore(answers)
+        detail = detail_of(record, scores, key.item_scores(answers), answers)
+    else:
+        scores = dict(record.scores)
+        detail = detail_of(record, scores)
     agnostic = scores.get("agnostic")
     identity = record.identity
     return RunSummary(
         run_hash=record.run_hash,
         protocol=identity.protocol,
-        protocol_title=_title(identity.protocol),
+        protocol_title=identity.protocol if protocol is None else protocol.title,
         method=identity.method,
         method_title=record.title,
         configuration=configuration_digest(record),
-        variant=variant(record),
+        variant=variant(record, known),
         seed=identity.seed,
         track=record.track,
         deterministic=record.deterministic,
         backbone=identity.backbone,
         metrics=_headlines(scores["metrics"]),
         agnostic_metrics=_headlines(agnostic["metrics"]) if agnostic else None,
-        status="rescored" if rankable else "self-reported",
+        status=status_of(folder, record, rankable),
         cost=costs(record),
-        ranked_protocol=load_protocol(identity.protocol).ranked if rankable else record.ranked_protocol,
-        unranked_because=unranked_because(record),
+        ranked_protocol=protocol.ranked if rankable and protocol is not None else record.ranked_protocol,
+        unranked_because=unranked_because(record, known) or ablation(folder, record, known),
         source=Path(os.path.relpath(folder, root.parent)).as_posix(),
+        detail=detail,
     )
+
+
+def status_of(folder: Path, record: Record, rankable: bool) -> str:
+    """How far a run is to be trusted: made again here, scored again here, or neither."""
+    from vlcl_bench.submit.rerun import rerun_of
+
+    if not rankable:
+        return "self-reported"
+    return "rescored" if rerun_of(folder, record) is None else "rerun"
+
+
+def ablation(folder: Path, record: Record, known: Known) -> str:
+    """Why a run of a submission is not ranked although its method is: its settings are no entry that was declared.
+
+    Ranking every setting that was tried would be choosing by test pictures. Runs that are in no submission, and those
+    of methods whose defaults are not known here, may all be ranked.
+    """
+    from vlcl_bench.submit.manifest import MANIFEST_NAME, read_submission
+
+    defaults, config = known.defaults(record), record.identity.config
+    own = {key: value for key, value in config.items() if defaults.get(key, ...) != value}
+    submission = folder.parents[1]
+    if not defaults or not own or folder.parent.name != "runs" or not (submission / MANIFEST_NAME).exists():
+        return ""
+    declared, _ = read_submission(submission)
+    if declared is not None and own in declared.entries:
+        return ""
+    return "a variant that is not declared as an entry"
 
 
 def costs(record: Record) -> dict[str, float | None]:
     """The cost columns of a run."""
-    cost, weight = record.cost, record.weight
+    cost, weight, usage = record.cost, record.weight, record.usage
     return {
         "seconds_total": cost.seconds_total,
         "seconds_learn": sum(cost.seconds_learn),
@@ -112,6 +163,11 @@ def costs(record: Record) -> dict[str, float | None]:
         "parameters_trained": weight.parameters_trained,
         "parameters_added": weight.parameters_added,
         "bytes_between_tasks": weight.bytes_between_tasks,
+        "task_pictures": usage.task_pictures,
+        "reference_pictures": usage.reference_pictures,
+        "synthetic_pictures": usage.synthetic_pictures,
+        "replayed_samples": usage.replayed_samples,
+        "generated_pictures": usage.generated_pictures,
     }
 
 
@@ -121,9 +177,9 @@ def configuration_digest(record: Record) -> str:
     return sha256_text(canonical_json(identity))[:16]
 
 
-def unranked_because(record: Record) -> str:
+def unranked_because(record: Record, known: Known | None = None) -> str:
     """Why the settings of a run must not be ranked: by the method's own word here, else by the record's."""
-    cls = _method_of(record)
+    cls = (known or Known()).method(record)
     try:
         own = "" if cls is None else cls.unranked_because(cls.Config.model_validate(record.identity.config))
     except ValueError:  # a record of settings that the method no longer has
@@ -131,37 +187,12 @@ def unranked_because(record: Record) -> str:
     return own or record.unranked_because
 
 
-def variant(record: Record) -> str:
+def variant(record: Record, known: Known | None = None) -> str:
     """The settings in words where they are not the method's defaults for the protocol's scale."""
-    from vlcl_bench.errors import VlclError
-    from vlcl_bench.methods.registry import make_config
-
-    config, cls = record.identity.config, _method_of(record)
-    defaults: dict[str, Any] = {}
-    try:
-        if cls is not None:
-            defaults = make_config(cls, {}, load_protocol(record.identity.protocol).scale).model_dump(mode="json")
-    except VlclError:  # a protocol that is not the package's
-        pass
-    return ", ".join(f"{key}={value}" for key, value in sorted(config.items()) if defaults.get(key, ...) != value)
-
-
-def _method_of(record: Record) -> type[Method] | None:
-    """The class of a listed method, ``None`` for any other: a record may not make us import some file."""
-    from vlcl_bench.errors import VlclError
-    from vlcl_bench.methods.registry import list_methods, load_method
-
-    if record.identity.method not in {info.name for info in list_methods()}:
-        return None
-    try:
-        return load_method(record.identity.method).cls
-    except VlclError:
-        return None
+    defaults = (known or Known()).defaults(record)
+    settings = sorted(record.identity.config.items())
+    return ", ".join(f"{key}={value}" for key, value in settings if defaults.get(key, ...) != value)
 
 
 def _headlines(metrics: dict[str, Any]) -> dict[str, float | None]:
     return {key: value for key, value in metrics.items() if not isinstance(value, list)}
-
-
-def _title(protocol: str) -> str:
-    return load_protocol(protocol).title if protocol in protocol_names() else protocol

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vlcl_bench.board.collect import configuration_digest, variant
+from vlcl_bench.board.known import Known
 from vlcl_bench.errors import UsageError, nearest
 from vlcl_bench.metrics import FloatArray
 from vlcl_bench.protocols import load_protocol
@@ -52,19 +53,20 @@ class Entry:
 def entries(places: Sequence[Path] = PLACES) -> list[Entry]:
     """All entries below these folders; the same run in two places counts once."""
     found: dict[tuple[str, str], Entry] = {}
+    known = Known()
     for place in places:
         for path in sorted(place.rglob(RECORD_NAME)):
-            add(found, path.parent)
+            add(found, path.parent, known)
     return list(found.values())
 
 
-def add(found: dict[tuple[str, str], Entry], folder: Path) -> Entry:
+def add(found: dict[tuple[str, str], Entry], folder: Path, known: Known | None = None) -> Entry:
     """Put a run's folder among the entries found so far."""
     record = read_record(folder)
     identity, digest = record.identity, configuration_digest(record)
     entry = found.setdefault(
         (identity.protocol, digest),
-        Entry(identity.protocol, identity.method, record.title, variant(record), digest),
+        Entry(identity.protocol, identity.method, record.title, variant(record, known), digest),
     )
     entry.runs.setdefault(identity.seed, (folder, record))
     return entry

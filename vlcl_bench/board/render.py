@@ -13,6 +13,7 @@ import numpy as np
 from vlcl_bench.board.agreement import Agreement, agreement_markdown
 from vlcl_bench.board.markdown import cell, table
 from vlcl_bench.board.published import PublishedRow, derived_values, published_markdown
+from vlcl_bench.board.ranks import METRICS as CERTAIN
 from vlcl_bench.board.rows import COSTS, DELTA_METRICS, METRICS, BoardRow, Statistic
 from vlcl_bench.fileio import pretty_json
 from vlcl_bench.metrics import format_metric
@@ -28,15 +29,20 @@ LABELS = {
     "forgetting": "Forgetting",
     "diagonal": "Diagonal",
 }
+SAMPLES = ("reference_pictures", "synthetic_pictures", "replayed_samples", "generated_pictures")
 LEAD = ("Method", "Backbone", "n")
 INTRO = """# Leaderboard
 
 Generated from the records by `vlcl leaderboard build`; do not edit. Percent, mean ± sample standard deviation
 over seeds. Ranked by Avg within protocol and track, from three seeds on (one for deterministic entries), and
 only where the scores were computed again from stored predictions (`rescored`). Δ is the difference to the
-`l2` row of the same protocol and backbone. Cost is the median over seeds, on the machines of the records:
-seconds (learning and evaluation), peak memory, what must be kept between tasks, and parameters. The records
-of every row are named in `leaderboard.json`."""
+`l2` row of the same protocol and backbone. Ranks are those that the data leave open, from simultaneous 95 %
+bootstrap intervals of the differences over test samples and seeds, as is the 95 % interval of Avg
+(`vlcl_bench/board/ranks.py`); equal ranges are ties. Still: how many cells of R before their task is learned hold
+exactly the untouched model's answers, in all seeds. Cost is the median over seeds, on the machines of the records:
+seconds (learning and evaluation), peak memory, what must be kept between tasks, parameters, and samples handed out
+beside the task's own: auxiliary, synthetic, replayed, and pictures asked of a generator. `index.html` shows all
+this to sort, filter and open; the records of every row are named in `leaderboard.json`."""
 TRACK_TITLES = {
     "standard": "Standard budget",
     "open-budget": "Open budget (more training than the protocol allows; ranked apart)",
@@ -98,12 +104,15 @@ def render_json(
 
 
 def _scores(rows: Sequence[BoardRow]) -> str:
-    head = ["Rank", *LEAD, *(LABELS[name] for name in METRICS), *(f"Δ {LABELS[n]}" for n in DELTA_METRICS)]
+    head = ["Ranks", *LEAD, *(LABELS[name] for name in METRICS), "Avg, 95 %", "Still"]
+    head += [f"Δ {LABELS[n]}" for n in DELTA_METRICS]
     body = [
         [
-            "–" if row.rank is None else str(row.rank),
+            ranks_shown(row),
             *_lead(row),
-            *(_plus_minus(row.metrics[name]) for name in METRICS),
+            *(plus_minus(row.metrics[name]) for name in METRICS),
+            _between(row.intervals.get("avg")),
+            "–" if row.still is None else f"{row.still[0]} of {row.still[1]}",
             *(_signed(row.delta[name]) for name in DELTA_METRICS),
             f"unranked ({row.why_unranked})" if row.rank is None else row.status,
         ]
@@ -114,8 +123,8 @@ def _scores(rows: Sequence[BoardRow]) -> str:
 
 def _costs(rows: Sequence[BoardRow]) -> str:
     head = [*LEAD, "Seconds", "Learning", "Evaluation", "Peak MB", "Bytes between tasks"]
-    head += ["Parameters trained", "Parameters added"]
-    whole = ("bytes_between_tasks", "parameters_trained", "parameters_added")
+    head += ["Parameters trained", "Parameters added", "Auxiliary", "Synthetic", "Replayed", "Generated"]
+    whole = ("bytes_between_tasks", "parameters_trained", "parameters_added", *SAMPLES)
     body = [
         [
             *_lead(row),
@@ -130,16 +139,33 @@ def _costs(rows: Sequence[BoardRow]) -> str:
 
 def _agnostic(rows: Sequence[BoardRow]) -> str:
     head = [*LEAD, *(LABELS[name] for name in METRICS)]
-    body = [[*_lead(row), *(_plus_minus(row.agnostic[name]) for name in METRICS)] for row in rows]
+    body = [[*_lead(row), *(plus_minus(row.agnostic[name]) for name in METRICS)] for row in rows]
     return table(head, body, right=range(2, len(head)))
 
 
+def title(row: BoardRow) -> str:
+    """What a row is called: its method's title, and its settings where they are not the defaults."""
+    return f"{row.method_title} ({row.variant})" if row.variant else row.method_title
+
+
+def ranks_shown(row: BoardRow) -> str:
+    """The ranks that the data leave open, ``2–4``; the rank by Avg where no range is known, a dash for none."""
+    if row.rank is None:
+        return "–"
+    low, high = row.rank_range or (row.rank, row.rank)
+    return str(low) if low == high else f"{low}–{high}"
+
+
 def _lead(row: BoardRow) -> list[str]:
-    title = f"{row.method_title} ({row.variant})" if row.variant else row.method_title
-    return [title, row.backbone, str(row.seeds)]
+    return [title(row), row.backbone, str(row.seeds)]
 
 
-def _plus_minus(statistic: Statistic | None) -> str:
+def _between(interval: tuple[float, float] | None) -> str:
+    return "–" if interval is None else f"{format_metric(interval[0])} to {format_metric(interval[1])}"
+
+
+def plus_minus(statistic: Statistic | None) -> str:
+    """Mean ± sample standard deviation with one decimal."""
     if statistic is None:
         return format_metric(None)
     mean = format_metric(statistic.mean)
@@ -164,6 +190,8 @@ def _identity(row: BoardRow) -> dict[str, Any]:
         "protocol": row.protocol,
         "track": row.track,
         "rank": row.rank,
+        "rank_low": None if row.rank_range is None else row.rank_range[0],
+        "rank_high": None if row.rank_range is None else row.rank_range[1],
         "unranked": row.why_unranked or None,
         "method": row.method,
         "method_title": row.method_title,
@@ -178,12 +206,13 @@ def _identity(row: BoardRow) -> dict[str, Any]:
 
 def _flat_names() -> list[str]:
     """The columns of the CSV file."""
-    names = ["protocol", "track", "rank", "unranked", "method", "method_title", "variant", "configuration"]
-    names += ["backbone", "status", "deterministic", "seeds"]
+    names = ["protocol", "track", "rank", "rank_low", "rank_high", "unranked", "method", "method_title", "variant"]
+    names += ["configuration", "backbone", "status", "deterministic", "seeds"]
     for prefix in ("", "agnostic_"):
         names += [f"{prefix}{name}{end}" for name in METRICS for end in ("", "_sd")]
+    names += [f"{name}_{end}" for name in CERTAIN for end in ("low", "high")]
     names += [f"delta_{name}" for name in DELTA_METRICS]
-    return [*names, *COSTS, "sources"]
+    return [*names, *COSTS, "identical_to_zero_shot", "sources"]
 
 
 def _flat(row: BoardRow) -> dict[str, Any]:
@@ -193,8 +222,12 @@ def _flat(row: BoardRow) -> dict[str, Any]:
         for name, found in part.items():
             flat[f"{prefix}{name}"] = None if found is None else _fixed(found.mean)
             flat[f"{prefix}{name}_sd"] = None if found is None else _fixed(found.deviation)
+    for name in CERTAIN:
+        low, high = row.intervals.get(name, (None, None))
+        flat |= {f"{name}_low": _fixed(low), f"{name}_high": _fixed(high)}
     flat |= {f"delta_{name}": _fixed(value) for name, value in row.delta.items()}
     flat |= {name: _number(value) for name, value in row.cost.items()}
+    flat["identical_to_zero_shot"] = None if row.still is None else row.still[0]
     return flat | {"sources": " ".join(run.source for run in row.runs)}
 
 
@@ -221,6 +254,8 @@ def _entry(row: BoardRow) -> dict[str, Any]:
         "protocol_title": row.protocol_title,
         "metrics": each(row.metrics, part),
         "agnostic_metrics": agnostic if any(x is not None for x in agnostic.values()) else None,
+        "interval_95": {name: list(bounds) for name, bounds in row.intervals.items()} or None,
+        "identical_to_zero_shot": None if row.still is None else {"cells": row.still[0], "of": row.still[1]},
         "delta_to_l2": each(row.delta, _round),
         "cost_median": each(row.cost, _number),
         "runs": [

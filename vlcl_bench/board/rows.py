@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from vlcl_bench.board.detail import Detail
+from vlcl_bench.board.ranks import Interval
 from vlcl_bench.errors import IntegrityError
 
 SEEDS_NEEDED = 3
 BASELINE_METHOD = "l2"
 TRACKS = ("standard", "open-budget")
-STATUSES = ("rescored", "self-reported")
+STATUSES = ("rerun", "rescored", "self-reported")
+"""Ranked are the first two; see RULES.md for what each says."""
 METRICS = ("transfer", "avg", "last", "bwt", "fwt", "forgetting", "diagonal")
 DELTA_METRICS = ("transfer", "avg", "last")
 COSTS = (
@@ -25,7 +28,13 @@ COSTS = (
     "parameters_trained",
     "parameters_added",
     "bytes_between_tasks",
+    "task_pictures",
+    "reference_pictures",
+    "synthetic_pictures",
+    "replayed_samples",
+    "generated_pictures",
 )
+"""Measured costs, and samples of each kind that were handed out or asked for."""
 
 Numbers = Mapping[str, float | None]
 
@@ -37,8 +46,9 @@ class RunSummary:
     ``configuration`` is a digest of all that sets a method apart from its namesakes (settings and source);
     ``variant`` says the same in words, empty for the method's defaults. ``metrics`` and ``agnostic_metrics``
     are headline numbers in percent, ``None`` where a run has none. ``source`` is the path of the record
-    relative to the repository. Without ``ranked_protocol``, or with ``unranked_because``, its row is not ranked. Raises
-    :class:`IntegrityError` for an unknown track or status, or a cost or metric that is not finite.
+    relative to the repository, and ``detail`` what only the page shows. Without ``ranked_protocol``, or with
+    ``unranked_because``, its row is not ranked. Raises :class:`IntegrityError` for an unknown track or status, a
+    cost or metric that is not finite, or a name that cannot be written as UTF-8.
     """
 
     run_hash: str
@@ -59,6 +69,7 @@ class RunSummary:
     variant: str = ""
     ranked_protocol: bool = True
     unranked_because: str = ""
+    detail: Detail | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.track not in TRACKS or self.status not in STATUSES:
@@ -66,6 +77,11 @@ class RunSummary:
                 f"{self.source}: track {self.track!r}, status {self.status!r}; "
                 f"expected one of {', '.join(TRACKS)} and one of {', '.join(STATUSES)}"
             )
+        settings = {} if self.detail is None else self.detail.settings
+        words = [self.method_title, self.variant, self.backbone, self.unranked_because]
+        for text in [*words, *map(str, settings), *map(str, settings.values())]:
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise IntegrityError(f"{self.source!a}: {text[:80]!a} holds half a character, which is no text")
         for part in (self.metrics, self.agnostic_metrics, self.cost):
             for name, value in (part or {}).items():
                 if value is not None and not math.isfinite(value):
@@ -85,7 +101,9 @@ class BoardRow:
     """One line of the board: the runs of one (protocol, method, configuration, backbone, track, status).
 
     ``rank`` is ``None`` for an unranked row, and ``why_unranked`` then says why. ``delta`` holds differences
-    of means to the protocol's ``l2`` row, ``cost`` medians over the seeds.
+    of means to the protocol's ``l2`` row, ``cost`` medians over the seeds. ``intervals`` holds the bounds of
+    95 % intervals by metric and ``rank_range`` the ranks that the data leave open (see
+    :mod:`vlcl_bench.board.ranks`), where there are predictions.
     """
 
     protocol: str
@@ -105,6 +123,21 @@ class BoardRow:
     delta: Numbers
     rank: int | None
     why_unranked: str
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    rank_range: tuple[int, int] | None = None
+
+    @property
+    def still(self) -> tuple[int, int] | None:
+        """How many cells of R before their task is learned hold the untouched model's answers, all seeds, of how many.
+
+        ``None`` without predictions.
+        """
+        details = [run.detail for run in self.runs]
+        if any(one is None or not one.items for one in details):
+            return None
+        known = [one for one in details if one is not None]
+        tasks = len(known[0].tasks)
+        return len(frozenset.intersection(*(one.still for one in known))), tasks * (tasks - 1) // 2
 
     @property
     def seeds(self) -> int:
@@ -121,12 +154,14 @@ def board_rows(runs: Iterable[RunSummary]) -> list[BoardRow]:
     """The rows in the order of the board; the order of ``runs`` does not matter.
 
     By protocol, track (standard first), then ranked rows by Avg (equal means share a rank), then unranked
-    rows by Avg. Ranked are rescored rows with three seeds, deterministic ones with one. Raises
+    rows by Avg. Ranked are rescored and rerun rows with three seeds, deterministic ones with one. Raises
     :class:`IntegrityError` when two runs of a row have the same seed.
     """
     groups: defaultdict[tuple[str, ...], list[RunSummary]] = defaultdict(list)
     for run in runs:
-        groups[run.protocol, run.method, run.configuration, run.backbone, run.track, run.status].append(run)
+        # A row is rerun when all its runs are; those scored here and those only reported do not mix.
+        trust = "self-reported" if run.status == "self-reported" else "rescored"
+        groups[run.protocol, run.method, run.configuration, run.backbone, run.track, trust].append(run)
     rows = [_row(group) for _, group in sorted(groups.items())]
     rows = [replace(row, delta=_delta(row, _baseline(row, rows))) for row in rows]
     sections: defaultdict[tuple[str, int], list[BoardRow]] = defaultdict(list)
@@ -161,7 +196,7 @@ def _row(group: Sequence[RunSummary]) -> BoardRow:
         variant=min(run.variant for run in runs),
         backbone=first.backbone,
         track=first.track,
-        status=first.status,
+        status=max((run.status for run in runs), key=STATUSES.index),
         deterministic=all(run.deterministic for run in runs),
         runs=runs,
         metrics={name: statistic([(run.metrics or {}).get(name) for run in runs]) for name in METRICS},
@@ -179,7 +214,7 @@ def _why_unranked(row: BoardRow) -> str:
     needed = 1 if row.deterministic else SEEDS_NEEDED
     if row.mean("avg") is None:
         return "no scores"
-    if row.status != "rescored":
+    if row.status == "self-reported":
         return row.status
     if not all(run.ranked_protocol for run in row.runs):
         return "a stream for development"

@@ -1,0 +1,73 @@
+"""What the records of a board share, looked up once: protocols, and the classes of listed methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from vlcl_bench.errors import IntegrityError, VlclError
+from vlcl_bench.fileio import sha256_file
+from vlcl_bench.protocols import Protocol, load_protocol, protocol_names
+from vlcl_bench.records import PREDICTIONS_NAME, RESTORE, Record, read_predictions
+from vlcl_bench.rescoring import can_rescore
+
+if TYPE_CHECKING:
+    from vlcl_bench.methods.base import Method
+
+
+class Known:
+    """Remembers what it looked up; make one for each board, since files may change between two."""
+
+    def __init__(self) -> None:
+        self._protocols: dict[str, Protocol | None] = {}
+        self._rescorable: dict[tuple[str, str], bool] = {}
+        self._methods: dict[str, type[Method] | None] = {}
+        self._listed: frozenset[str] | None = None
+
+    def protocol(self, name: str) -> Protocol | None:
+        """The protocol of this name that comes with the package, if there is one."""
+        if name not in self._protocols:
+            self._protocols[name] = load_protocol(name) if name in protocol_names() else None
+        return self._protocols[name]
+
+    def can_rescore(self, record: Record) -> bool:
+        """See :func:`vlcl_bench.rescoring.can_rescore`."""
+        key = record.identity.protocol, record.identity.protocol_fingerprint
+        if key not in self._rescorable:
+            self._rescorable[key] = can_rescore(record)
+        return self._rescorable[key]
+
+    def answers(self, folder: Path, record: Record) -> pd.DataFrame:
+        """The predictions of a record; raises :class:`IntegrityError` where they are not those it was written with."""
+        path = folder / PREDICTIONS_NAME
+        if path.exists() and sha256_file(path) != record.predictions_sha256:
+            raise IntegrityError(f"{path} is damaged: it is not the file that the record was written with", RESTORE)
+        return read_predictions(path)
+
+    def method(self, record: Record) -> type[Method] | None:
+        """The class of a listed method, ``None`` for any other: a record may not make us import some file."""
+        from vlcl_bench.methods.registry import list_methods, load_method
+
+        name = record.identity.method
+        if self._listed is None:
+            self._listed = frozenset(info.name for info in list_methods())
+        if name not in self._methods:
+            try:
+                self._methods[name] = load_method(name).cls if name in self._listed else None
+            except VlclError:
+                self._methods[name] = None
+        return self._methods[name]
+
+    def defaults(self, record: Record) -> dict[str, Any]:
+        """The settings that the method has by default at the protocol's scale; empty where these are not known."""
+        from vlcl_bench.methods.registry import make_config
+
+        cls, protocol = self.method(record), self.protocol(record.identity.protocol)
+        if cls is None or protocol is None:
+            return {}
+        try:
+            return make_config(cls, {}, protocol.scale).model_dump(mode="json")
+        except VlclError:
+            return {}

@@ -1,0 +1,47 @@
+"""The tables of the project's README: between markers, renewed with the board.
+
+A marker is a line ``<!-- board:PROTOCOL -->``, and the table ends before the next line ``<!-- /board -->``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from vlcl_bench.board.markdown import table
+from vlcl_bench.board.render import LABELS, plus_minus, ranks_shown, title
+from vlcl_bench.board.rows import BoardRow
+from vlcl_bench.errors import IntegrityError
+
+SHOWN = ("transfer", "avg", "last", "bwt", "diagonal")
+END = "<!-- /board -->"
+_BEGIN = re.compile(r"^<!-- board:(?P<protocol>[\w.@-]+) -->$", re.MULTILINE)
+
+
+def renewed(text: str, rows: Sequence[BoardRow], where: str = "README.md") -> str:
+    """``text`` with the table of ranked rows (standard budget) between every pair of markers.
+
+    Raises :class:`IntegrityError` where a marker has no end.
+    """
+    parts, place = [], 0
+    for found in _BEGIN.finditer(text):
+        end = text.find(END, found.end())
+        following = _BEGIN.search(text, found.end())
+        if end < 0 or (following is not None and following.start() < end):
+            raise IntegrityError(f"{where}: the marker {found[0]} has no end", f"Add a line {END} after its table.")
+        parts += [text[place : found.end()], "\n", readme_table(found["protocol"], rows), "\n"]
+        place = end
+    return "".join([*parts, text[place:]])
+
+
+def readme_table(protocol: str, rows: Sequence[BoardRow]) -> str:
+    """The ranked rows of a protocol at the standard budget, mean and deviation over seeds, in percent."""
+    ranked = [row for row in rows if row.protocol == protocol and row.track == "standard" and row.rank is not None]
+    if not ranked:
+        return "No ranked entries yet."
+    head = ["Ranks", "Method", "n", *(LABELS[name] for name in SHOWN)]
+    body = [
+        [ranks_shown(row), title(row), str(row.seeds), *(plus_minus(row.metrics[name]) for name in SHOWN)]
+        for row in ranked
+    ]
+    return table(head, body, right=[0, *range(2, len(head))])
