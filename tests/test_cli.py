@@ -25,7 +25,8 @@ COMMANDS = [
     ["leaderboard", "build"], ["world"], ["world", "sheet"], ["world", "freeze"], ["world", "pretrain"],
     ["world", "cards"], ["world", "diffuse"], ["world", "recognise"], ["synthesise"],
     ["world", "check"], ["conformance"], ["doctor"], ["sweep"], ["compare"], ["data"], ["data", "list"],
-    ["data", "card"], ["data", "verify"], ["data", "get"], ["data", "gc"],
+    ["data", "card"], ["data", "verify"], ["data", "get"], ["data", "gc"], ["regress"], ["submit"], ["submit", "new"],
+    ["submit", "check"], ["submit", "add"], ["submit", "rerun"],
 ]  # fmt: skip
 HEADLINES = {"transfer", "avg", "last", "bwt", "fwt"}
 MATRICES = json.loads((Path(published.__file__).parent / "published_matrices.json").read_text())
@@ -379,7 +380,7 @@ def test_the_board_is_the_same_bytes_whatever_the_order(unbroken: Path, tmp_path
     first = vlcl("leaderboard", "build", "--local", "--json")
     assert first.code == 0, first.err
     assert first.json["runs"] == len(seeds)
-    assert [Path(path).exists() for path in first.json["files"]] == [True] * 3
+    assert [Path(path).exists() for path in first.json["files"]] == [True] * 4
     board = tree(Path("runs/board"))
     assert vlcl("leaderboard", "build", "--local").code == 0
     assert tree(Path("runs/board")) == board
