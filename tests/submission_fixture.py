@@ -64,6 +64,7 @@ class Mine:
         """A committed run as if this method had made it."""
         record = json.loads((source / "run.json").read_text())
         record["title"] = "Mine"
+        record["provenance"]["isolation"] = "process"
         record["identity"] |= {"method": "mine", "method_source_sha256": source_digest(self.folder / "method.py")}
         target = self.folder / "runs" / "new"
         shutil.copytree(source, target)

@@ -53,6 +53,36 @@ def first_row(column, value):
     return predictions(change)
 
 
+def same_answers_packed_anew(mine):
+    """Another seed with the same answers, in another order and with logits, so that no byte of the file is the same."""
+    from submission_fixture import with_logits
+
+    from vlcl_bench.records import read_predictions, write_predictions
+
+    source = mine.run
+    target = source.with_name("copy")
+    shutil.copytree(source, target)
+    frame = with_logits(read_predictions(source / "predictions.parquet")).sample(frac=1, random_state=0)
+    found = json.loads((source / "run.json").read_text())
+    found["predictions_sha256"] = write_predictions(target / "predictions.parquet", frame)
+    found["identity"]["seed"] = 7
+    mine.rename(target, found)
+
+
+def several_settings(mine):
+    from submission_fixture import committed
+
+    for seed in (1, 2):
+        run = mine.add(committed("mini-mtil-1", seed))
+        found = json.loads((run / "run.json").read_text())
+        found["identity"]["config"]["learning_rate"] = 0.1 * seed
+        mine.rename(run, found)
+
+
+def cost(**values):
+    return lambda mine: mine.edit_record(lambda found: found["cost"].update(values), rename=False)
+
+
 def edited_scores(mine):
     def change(found):
         found["scores"]["metrics"]["avg"] += 5
@@ -190,6 +220,19 @@ BAD = {
     "an archive bomb of rows": (claimed_rows, "archive-bomb", "it claims 40,000,000 rows"),
     "an archive bomb of words": (long_words, "archive-bomb", "it claims to unpack to"),
     # records
+    "the same answers packed anew": (same_answers_packed_anew, "repeated-answers", "the very same answers as seed"),
+    "several settings, none declared": (several_settings, "settings", "3 different settings that no entry declares"),
+    "a seed that changes nothing": (record(deterministic=True), "deterministic", "no class in method.py says"),
+    "endless seconds": (cost(seconds_total=1e300), "record-schema", "less than or equal to"),
+    "negative seconds": (cost(seconds_total=-1.0), "record-schema", "greater than or equal to"),
+    "a number that no machine has": (cost(peak_memory_bytes=10**400), "record-schema", "less than or equal to"),
+    "a seed that no machine has": (
+        lambda mine: mine.edit_record(lambda found: found["identity"].update(seed=-(10**50)), rename=False),
+        "record-schema", "greater than or equal to",
+    ),
+    "a long title": (record(title="M" * 61), "title", "61 characters"),
+    "another method's title": (record(title="MoE-Adapter"), "title", "the title of a reference method"),
+    "settings without end": (identity(config={"x": list(range(3000))}), "settings-size", "longer than"),
     "scores edited": (edited_scores, "scores", "its predictions give"),
     "another version of the protocol": (identity(protocol_version=2), "protocol-version", "version 2 of mini-mtil-1"),
     "another fingerprint": (identity(protocol_fingerprint="0" * 64), "fingerprint", "today's is"),

@@ -168,6 +168,31 @@ def test_of_a_reference_method_the_defaults_and_declared_settings_are_ranked(l2_
     assert with_settings(weight=0.124) != ""
 
 
+def test_of_another_peoples_method_the_only_undeclared_settings_are_ranked(l2_run):
+    folder, _ = l2_run
+    mine = folder.parents[2] / "mine"
+    shutil.copytree(folder.parents[1], mine)
+    declared = mine / "submission.toml"
+    declared.write_text(declared.read_text().replace("../../baselines/l2.py", "method.py"))
+
+    def put(name, **settings):
+        record = read_record(folder)
+        identity = record.identity.model_copy(update={"method": "mine", "config": settings})
+        write_record(
+            mine / "runs" / name, record.model_copy(update={"identity": identity, "run_hash": identity.run_hash})
+        )
+
+    first = mine / "runs" / folder.name
+    put(folder.name, weight=1)
+    assert ablation(first, read_record(first), Known()) == ""
+    put("other", weight=2)
+    for run in (first, mine / "runs" / "other"):
+        assert ablation(run, read_record(run), Known()) == "one of several settings, none of which is declared"
+    declared.write_text(declared.read_text() + "entries = [{ weight = 2 }]\n")
+    for run in (first, mine / "runs" / "other"):
+        assert ablation(run, read_record(run), Known()) == ""
+
+
 def test_runs_that_are_in_no_submission_may_be_ranked_whatever_their_settings(l2_run):
     folder, with_settings = l2_run
     (folder.parents[1] / "submission.toml").unlink()

@@ -152,8 +152,8 @@ def test_counting_calls_is_refused(check: Check) -> None:
 
 
 def test_remembering_positions_is_refused_even_where_the_count_starts_anew(check: Check) -> None:
-    # 2 sets of 40 pictures, 3 label spaces each: after 240 answers it believes itself at the beginning again. Whether it
-    # is there when the same pictures are asked again depends on how often it was asked before.
+    # 2 sets of 40 pictures, 3 label spaces each: after 240 answers it believes itself at the beginning again. Whether
+    # it is there when the same pictures are asked again depends on how often it was asked before.
     answer = (
         "places = (self.calls + torch.arange(len(images))) % 240; self.calls += len(images); "
         "logits = logits + 50.0 * torch.nn.functional.one_hot(places % 3, logits.shape[1])"

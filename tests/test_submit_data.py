@@ -9,7 +9,7 @@ from harness import vlcl
 from submission_fixture import ROOT, Mine, committed, make, with_logits
 
 from vlcl_bench.errors import IntegrityError, UsageError
-from vlcl_bench.methods.registry import load_method
+from vlcl_bench.methods.registry import load_method, source_digest
 from vlcl_bench.protocols import load_protocol
 from vlcl_bench.records import read_predictions, read_record
 from vlcl_bench.rescoring import rescored
@@ -207,12 +207,34 @@ def test_three_seeds_pass_without_a_word(mine):
 
 
 def test_a_deterministic_method_needs_one_seed_and_may_not_have_seeds_that_differ(mine):
-    mine.edit_record(lambda record: record.update(deterministic=True))
+    source = mine.folder / "method.py"
+    source.write_text(source.read_text() + "\n    deterministic = True\n")
+    digest = source_digest(source)
+    mine.edit_record(
+        lambda record: (record.update(deterministic=True), record["identity"].update(method_source_sha256=digest))
+    )
     assert mine.check() == []
     mine.add(committed("mini-mtil-1", 1))
     for path in (mine.folder / "runs").glob("*/run.json"):
         path.write_text(path.read_text().replace('"deterministic": false', '"deterministic": true'))
     assert mine.severe() == ["not-deterministic"]
+
+
+def test_a_method_in_the_harness_s_own_process_is_noted(mine):
+    mine.edit_record(lambda record: record["provenance"].update(isolation="inline"))
+    assert notes(mine.check()) == ["few-seeds", "inline"]
+    assert mine.severe() == []
+
+
+def test_a_second_setting_is_in_order_where_it_is_declared(mine):
+    other = mine.add(committed("mini-mtil-1", 1))
+    record = json.loads((other / "run.json").read_text())
+    record["identity"]["config"]["learning_rate"] = 0.5
+    mine.rename(other, record)
+    assert mine.severe() == ["settings"]
+    with mine.toml.open("a") as file:
+        file.write("entries = [{ learning_rate = 0.5 }]\n")
+    assert mine.severe() == []
 
 
 def test_full_predictions_pass_as_compact_ones_do(mine):

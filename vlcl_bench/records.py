@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import TypedDict
 
 from vlcl_bench.errors import IntegrityError, UsageError
@@ -24,6 +24,11 @@ SCHEMA_VERSION = 1
 RECORD_NAME = "run.json"
 PREDICTIONS_NAME = "predictions.parquet"
 RESTORE = "Restore the file from a copy, or delete the run's folder and run it again."
+
+
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=2**60)]
+"""What can be measured: other people's records are read, too, and no number in them may break the board."""
 
 
 class _Model(BaseModel):
@@ -41,7 +46,7 @@ class Identity(_Model):
     config: dict[str, Any]
     backbone: str
     backbone_sha256: str
-    seed: int
+    seed: Annotated[int, Field(ge=-(2**60), le=2**60)]
     auxiliary: dict[str, str] = {}
     """The data beside the tasks that the method used: what it is, and its fingerprint."""
 
@@ -82,38 +87,38 @@ class Provenance(_Model):
 class Cost(_Model):
     """Seconds by phase and memory, measured by the harness; ``resumed`` counts how often the run was continued."""
 
-    seconds_total: float
-    seconds_learn: list[float]
-    seconds_evaluate: list[float]
-    seconds_other: float
-    seconds_synthesise: list[float] = []
-    peak_memory_bytes: int
-    peak_device_memory_bytes: int | None
-    resumed: int
+    seconds_total: Seconds
+    seconds_learn: list[Seconds]
+    seconds_evaluate: list[Seconds]
+    seconds_other: Seconds
+    seconds_synthesise: list[Seconds] = []
+    peak_memory_bytes: Count
+    peak_device_memory_bytes: Count | None
+    resumed: Count
 
 
 class Weight(_Model):
     """Counted by the harness after the last task; ``bytes_between_tasks`` is the largest over the stages."""
 
-    parameters_total: int
-    parameters_trained: int
-    parameters_added: int
-    bytes_between_tasks: int
-    bytes_by_stage: list[int]
+    parameters_total: Count
+    parameters_trained: Count
+    parameters_added: Count
+    bytes_between_tasks: Count
+    bytes_by_stage: list[Count]
 
 
 class Usage(_Model):
     """Samples handed out over the whole run, metered where they were handed out."""
 
-    task_pictures: int
-    reference_pictures: int
-    synthetic_pictures: int
-    replayed_samples: int
-    generated_pictures: int = 0
-    blank_pictures: int = 0
-    made_pictures: int | None = None
+    task_pictures: Count
+    reference_pictures: Count
+    synthetic_pictures: Count
+    replayed_samples: Count
+    generated_pictures: Count = 0
+    blank_pictures: Count = 0
+    made_pictures: Count | None = None
     """Of the generated ones those made by this run, not found in the store; older records do not say."""
-    task_budget: int
+    task_budget: Count
 
 
 class Matrices(TypedDict):
@@ -181,7 +186,7 @@ class Record(_Model):
     usage: Usage
     log: list[dict[str, Any]]
     predictions_sha256: str
-    predictions_rows: int
+    predictions_rows: Count
     predictions_full_sha256: str = ""
     """Of the predictions before :func:`compact_record` took their logits; empty where they have them."""
     scores: Scores

@@ -136,20 +136,27 @@ def status_of(folder: Path, record: Record, rankable: bool) -> str:
 def ablation(folder: Path, record: Record, known: Known) -> str:
     """Why a run of a submission is not ranked although its method is: its settings are no entry that was declared.
 
-    Ranking every setting that was tried would be choosing by test pictures. Runs that are in no submission, and those
-    of methods whose defaults are not known here, may all be ranked.
+    Ranking every setting that was tried would be choosing by test pictures. Of a reference method its defaults are
+    ranked beside declared entries; of another one, whose defaults are not known here, the only settings that are not
+    declared. Runs that are in no submission may all be ranked.
     """
     from vlcl_bench.submit.manifest import MANIFEST_NAME, read_submission
+    from vlcl_bench.submit.settings import is_declared, undeclared
 
-    defaults, config = known.defaults(record), record.identity.config
-    own = {key: value for key, value in config.items() if defaults.get(key, ...) != value}
     submission = folder.parents[1]
-    if not defaults or not own or folder.parent.name != "runs" or not (submission / MANIFEST_NAME).exists():
+    if folder.parent.name != "runs" or not (submission / MANIFEST_NAME).exists():
         return ""
     declared, _ = read_submission(submission)
-    if declared is not None and own in declared.entries:
+    entries = declared.entries if declared is not None else []
+    config, defaults = record.identity.config, known.defaults(record)
+    if defaults:
+        own = {key: value for key, value in config.items() if defaults.get(key, ...) != value}
+        return "" if not own or own in entries else "a variant that is not declared as an entry"
+    if is_declared(config, entries):
         return ""
-    return "a variant that is not declared as an entry"
+    others = [read_record(path.parent).identity for path in sorted(folder.parent.glob(f"*/{RECORD_NAME}"))]
+    same = [one.config for one in others if one.protocol == record.identity.protocol]
+    return "one of several settings, none of which is declared" if len(undeclared(same, entries)) > 1 else ""
 
 
 def costs(record: Record) -> dict[str, float | None]:

@@ -17,13 +17,14 @@ from vlcl_bench.errors import IntegrityError
 from vlcl_bench.fileio import canonical_json, sha256_bytes, sha256_text
 from vlcl_bench.methods.registry import source_digest
 from vlcl_bench.protocols import Protocol
-from vlcl_bench.records import PREDICTIONS_NAME, RECORD_NAME, Record, read_record
+from vlcl_bench.records import PREDICTIONS_NAME, RECORD_NAME, Record, compact_predictions, read_record
 from vlcl_bench.submit import unpack
 from vlcl_bench.submit.faults import Fault
 from vlcl_bench.submit.manifest import METHOD_NAME, Submission, method_file, read_submission
 from vlcl_bench.submit.plain import UnreadableError, read_limited, shown
 from vlcl_bench.submit.record_checks import (
     AGAIN,
+    EDITED,
     Method,
     Protocols,
     is_todays,
@@ -32,6 +33,7 @@ from vlcl_bench.submit.record_checks import (
     score_faults,
 )
 from vlcl_bench.submit.rerun import RERUN_NAME, rerun_of
+from vlcl_bench.submit.settings import says_deterministic, undeclared
 from vlcl_bench.submit.tree import METHOD_LIMIT, PREDICTIONS_LIMIT, RERUN_LIMIT, check_tree
 
 COMMITTED = Path(__file__).parents[2] / "submissions"
@@ -52,7 +54,7 @@ class _Run:
     record: Record
     protocol: Protocol | None
     answers: str = ""
-    """SHA-256 of the predictions as they are."""
+    """SHA-256 of the file of predictions and, once they are read, of the answers in it."""
     scores: dict[str, Any] | None = None
 
 
@@ -79,6 +81,7 @@ def check_data(folder: Path) -> list[Fault]:
     for one in whole:
         faults += _row_zero(one)
     faults += _across(whole)
+    faults += _promises(folder, whole, submission)
     if not runs:
         hint = f"vlcl run --protocol mini-mtil-1 --method {folder}, then vlcl submit add RUN --to {folder}."
         faults.append(Fault("no-runs", ".", "there are no runs yet", hint, severe=False))
@@ -196,6 +199,8 @@ def _scored(run: _Run, table: Path, at: str) -> list[Fault]:
         faults.append(Fault("predictions-rows", at, message, AGAIN))
     try:
         run.scores = run.protocol.answer_key.rescore(frame)
+        # Of the answers and not of the file: the same ones can be packed in many ways.
+        run.answers = sha256_text(compact_predictions(frame).to_csv(index=False))
     except IntegrityError as error:
         return [*faults, Fault("predictions", at, error.message, AGAIN)]
     except Exception as error:  # whatever a strange table does to pandas is a fault of the table
@@ -235,6 +240,30 @@ def _untouched(record: Record) -> Record | None:
         if all(getattr(known.identity, key) == getattr(record.identity, key) for key in same):
             return known
     return None
+
+
+def _promises(folder: Path, runs: Sequence[_Run], submission: Submission | None) -> Iterator[Fault]:
+    """What records of somebody's own method say of it and its file does not: that no seed is needed, its settings."""
+    own = folder / METHOD_NAME
+    if submission is None or submission.method != METHOD_NAME or not own.is_file() or own.is_symlink():
+        return
+    if any(run.record.deterministic for run in runs) and not says_deterministic(own):
+        message = f"its records say that the seed changes nothing; no class in {METHOD_NAME} says deterministic = True"
+        yield Fault("deterministic", "runs", message, EDITED)
+    by_protocol: defaultdict[str, list[_Run]] = defaultdict(list)
+    for run in runs:
+        by_protocol[run.record.identity.protocol].append(run)
+    for protocol, group in by_protocol.items():
+        several = undeclared([run.record.identity.config for run in group], submission.entries)
+        if len(several) > 1:
+            message = f"runs on {shown(protocol)} have {len(several)} different settings that no entry declares"
+            hint = "Keep the runs of one, and declare the others as entries = [{ setting = value }] in submission.toml."
+            yield Fault("settings", "runs", message, hint)
+    for run in runs:
+        if run.record.provenance.isolation in ("inline", ""):
+            at, message = f"{run.where}/{RECORD_NAME}", "the method lived in the harness's own process"
+            hint = "Leave --isolation out: the method of a submission has a process of its own."
+            yield Fault("inline", at, message, hint, severe=False)
 
 
 def _across(runs: Sequence[_Run]) -> Iterator[Fault]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vlcl_bench.data.store import default_root
+from vlcl_bench.isolation.host import hidden_places
 from vlcl_bench.methods.registry import baselines_folder
 from vlcl_bench.places import data_home
 
@@ -61,7 +62,7 @@ class Watch:
         self._anything = [_real(path) for path in allowed]
         self._libraries = [_real(Path(path)) for path in _library_folders()]
         self._code = [_real(package), _real(baselines_folder())]
-        self._never = [_real(package / "manifests"), _real(store or default_root()), _real(data_home())]
+        self._never = [*map(_real, hidden_places()), _real(store or default_root()), _real(data_home())]
         self._never += [self.folder + os.sep + "runs"]
         self._never += [path + os.sep + os.path.join("sklearn", "datasets") for path in self._libraries]
         self.seen: dict[str, str] = {}

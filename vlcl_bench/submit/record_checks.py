@@ -6,12 +6,15 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from vlcl_bench.errors import VlclError
+from vlcl_bench.fileio import canonical_json
+from vlcl_bench.methods.registry import baselines_folder, list_methods
 from vlcl_bench.protocols import Protocol, load_protocol, protocol_names
 from vlcl_bench.records import RECORD_NAME, Record
 from vlcl_bench.submit.faults import Fault
@@ -23,6 +26,8 @@ AGAIN = "Run it again, and copy it in with `vlcl submit add`."
 EDITED = "A record is never edited. " + AGAIN
 LONGEST = 2000
 """Characters of a text in a record."""
+LONGEST_TITLE, LONGEST_SETTINGS = 60, 2000
+"""Characters of what the board shows in one cell: the method's title, and its settings as JSON."""
 MOST_ERRORS = 10
 TOLERANCE = 1e-6
 
@@ -90,6 +95,14 @@ def record_faults(record: Record, folder: Path, where: str, method: Method, prot
     if identity.method != method.name:
         message = f"it is a run of {shown(identity.method)}, not of {shown(method.name)}"
         say("other-method", message, f"Run the folder itself: vlcl run --method submissions/{method.name} …")
+    if len(record.title) > LONGEST_TITLE:
+        say("title", f"its title has {len(record.title)} characters, at most {LONGEST_TITLE} are shown", "Shorten it.")
+    if len(canonical_json(identity.config)) > LONGEST_SETTINGS:
+        say(
+            "settings-size", f"its settings are longer than {LONGEST_SETTINGS} characters", "Keep tables in the method."
+        )
+    if record.title in _reference_titles() and f"{method.name}.py" not in _reference_files():
+        say("title", f"{shown(record.title)} is the title of a reference method", "Give the method a title of its own.")
     if method.source_sha256 is not None and identity.method_source_sha256 != method.source_sha256:
         message = (
             f"it was made with another source (SHA-256 {shown(identity.method_source_sha256, 12)}) than the method's "
@@ -103,6 +116,16 @@ def record_faults(record: Record, folder: Path, where: str, method: Method, prot
     if protocol is not None:
         faults += _protocol_faults(record, at, protocol)
     return [*faults, *_declaration_faults(record, at, method.declared)]
+
+
+@cache
+def _reference_titles() -> frozenset[str]:
+    return frozenset(info.title for info in list_methods() if info.source == "baselines")
+
+
+@cache
+def _reference_files() -> frozenset[str]:
+    return frozenset(path.name for path in baselines_folder().glob("[!_]*.py"))
 
 
 def is_todays(record: Record, protocol: Protocol) -> bool:

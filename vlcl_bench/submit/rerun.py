@@ -199,6 +199,7 @@ def _rerun(
     old, new = np.array(before["matrix"]), np.array(after["matrix"])
     reasons = tuple(same_machine(record.provenance, here.provenance))
     problems = disagreements(agreement, not reasons, old, new, before["tasks"], _spread(record, every))
+    problems += _other_facts(record, here)
     if problems:
         return Result(path, record, None, tuple(problems), reasons, agreement.share)
     rerun = Rerun(
@@ -214,6 +215,22 @@ def _rerun(
     )
     write_atomic(path / RERUN_NAME, pretty_json(rerun.model_dump(mode="json")))
     return Result(path, record, rerun, (), reasons, agreement.share)
+
+
+def _other_facts(record: Record, here: Record) -> list[str]:
+    """What the record says of the run and the rerun found otherwise; seconds and memory may differ."""
+    said, found = (
+        {
+            "title": one.title, "track": one.track, "deterministic": one.deterministic,
+            "unranked_because": one.unranked_because, **one.weight.model_dump(), **one.usage.model_dump(),
+        }
+        for one in (record, here)
+    )  # fmt: skip
+    for beside in ("made_pictures", "blank_pictures"):  # what lay in the store already is not made again
+        said.pop(beside), found.pop(beside)
+    return [
+        f"{key} is {value!r} in the record, {found[key]!r} here" for key, value in said.items() if value != found[key]
+    ]
 
 
 def _method(folder: Path, record: Record) -> str:

@@ -89,7 +89,7 @@ const state = { view: "", open: "", sort: "rank", down: false, words: "", unrank
 function readHash() {
   const [view, open] = location.hash.slice(1).split("/").map(decodeURIComponent);
   const known = [...board.protocols.map((one) => one.name), PUBLISHED];
-  state.view = known.includes(view) ? view : known[0];
+  state.view = known.includes(view) ? view : known.find((name) => name.includes("mtil")) ?? known[0];
   state.open = open || "";
 }
 
@@ -240,7 +240,7 @@ function boardTables(protocol, groups, redraw) {
   const found = Object.keys(TRACKS).map((track) => [track, rows.filter((e) => e.track === track)]).filter(([, r]) => r.length);
   if (!found.length) return [el("p", { role: "status" }, protocol.entries.length ? "No entry fits the filter." : "No entries yet.")];
   return found.map(([track, entries]) => el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": TRACKS[track] },
-    el("table", { class: "board" }, el("caption", {}, `${TRACKS[track]}: ${entries.length} entries`),
+    el("table", { class: "board" }, el("caption", {}, `${TRACKS[track]}: ${entries.length} ${entries.length === 1 ? "entry" : "entries"}`),
       el("thead", {},
         el("tr", { class: "groups" }, used.map((one) => el("th", { colspan: one.columns.length, scope: "colgroup",
           class: one.group ? "starts" : null }, one.group))),
