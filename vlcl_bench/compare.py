@@ -101,6 +101,11 @@ def compare(first: Mapping[int, Items], second: Mapping[int, Items], draws: int 
     )
 
 
+def mean_metric(entry: Mapping[int, Items], name: str) -> float:
+    """A headline metric of an entry, the mean over its seeds."""
+    return float(np.mean([metric(_matrix(items, list(items)), name) for items in entry.values()]))
+
+
 Found = tuple[str, float, float, FloatArray, list[float]]
 
 

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class VlclError(Exception):
@@ -46,6 +50,13 @@ class MachineError(VlclError):
     """The machine refuses: disk full, folder not writable, device missing (exit code 5)."""
 
     exit_code = 5
+
+
+def first_invalid(error: ValidationError) -> str:
+    """The first place of a file that does not fit its schema, and what is wrong with it."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"])) or "the whole"
+    return f"{place}: {first['msg']}"
 
 
 SHOWN = 40

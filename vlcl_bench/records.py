@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import TypedDict
 
-from vlcl_bench.errors import IntegrityError, UsageError
+from vlcl_bench.errors import IntegrityError, UsageError, first_invalid
 from vlcl_bench.fileio import canonical_json, pretty_json, read_json, sha256_file, sha256_text, write_atomic
 from vlcl_bench.scoring import AGNOSTIC_COLUMNS, LOGIT_COLUMNS
 
@@ -194,6 +194,11 @@ class Record(_Model):
     canary: str = ""
     """How the backbone's canary check went: ``known``, ``required`` or ``first-use``."""
 
+    @property
+    def first_predictions_sha256(self) -> str:
+        """Of the predictions as the run wrote them, whether they were made compact since or not."""
+        return self.predictions_full_sha256 or self.predictions_sha256
+
 
 def write_record(folder: Path, record: Record) -> Path:
     """Write ``run.json``."""
@@ -215,9 +220,7 @@ def read_record(folder: Path) -> Record:
     except IntegrityError as error:
         raise IntegrityError(error.message, RESTORE) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise IntegrityError(f"{path} is not a record: {place}: {first['msg']}", RESTORE) from error
+        raise IntegrityError(f"{path} is not a record: {first_invalid(error)}", RESTORE) from error
     if record.identity.run_hash != record.run_hash:
         raise IntegrityError(
             f"{path} was changed: its identity has the run hash {record.identity.run_hash}, it says {record.run_hash}",
@@ -260,15 +263,12 @@ def compact_record(source: Path, target: Path) -> Record:
     Doing it twice changes nothing. Raises :class:`IntegrityError` where the run is damaged: it would look whole else.
     """
     record = read_record(source)
-    path = source / PREDICTIONS_NAME
-    if path.exists() and sha256_file(path) != record.predictions_sha256:
-        raise IntegrityError(f"{path} is damaged: it is not the file that the record was written with", RESTORE)
-    frame = read_predictions(path)
+    frame = predictions_of(source, record)
     target.mkdir(parents=True, exist_ok=True)
     digest = write_predictions(target / PREDICTIONS_NAME, compact_predictions(frame), level=19)
     if digest != record.predictions_sha256:
-        full = record.predictions_full_sha256 or record.predictions_sha256
-        record = record.model_copy(update={"predictions_sha256": digest, "predictions_full_sha256": full})
+        changed = {"predictions_sha256": digest, "predictions_full_sha256": record.first_predictions_sha256}
+        record = record.model_copy(update=changed)
     write_record(target, record)
     return record
 
@@ -297,3 +297,11 @@ def read_predictions(path: Path) -> pd.DataFrame:
         raise IntegrityError(f"{path} is missing", RESTORE) from error
     except (pa.ArrowException, OSError) as error:
         raise IntegrityError(f"{path} is damaged: {error}", RESTORE) from error
+
+
+def predictions_of(folder: Path, record: Record) -> pd.DataFrame:
+    """A record's predictions; raises :class:`IntegrityError` where they are not those it was written with."""
+    path = folder / PREDICTIONS_NAME
+    if path.exists() and sha256_file(path) != record.predictions_sha256:
+        raise IntegrityError(f"{path} is damaged: it is not the file that the record was written with", RESTORE)
+    return read_predictions(path)

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vlcl_bench.errors import IntegrityError, UsageError
-from vlcl_bench.fileio import sha256_file
 from vlcl_bench.protocols import load_protocol, protocol_names
-from vlcl_bench.records import PREDICTIONS_NAME, RESTORE, Record, read_predictions
+from vlcl_bench.records import Record, predictions_of
 
 
 def rescored(folder: Path, record: Record, protocol_file: Path | None = None) -> dict[str, Any]:
@@ -31,10 +30,7 @@ def rescored(folder: Path, record: Record, protocol_file: Path | None = None) ->
             f"the protocol here has {protocol.fingerprint[:12]}",
             "Score it with the version of vlcl-bench that made it, or run it again.",
         )
-    path = folder / PREDICTIONS_NAME
-    if path.exists() and sha256_file(path) != record.predictions_sha256:
-        raise IntegrityError(f"{path} is damaged: it is not the file that the record was written with", RESTORE)
-    return protocol.answer_key.rescore(read_predictions(path))
+    return protocol.answer_key.rescore(predictions_of(folder, record))
 
 
 def can_rescore(record: Record) -> bool:

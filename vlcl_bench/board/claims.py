@@ -14,7 +14,7 @@ from functools import cache
 
 from vlcl_bench.board.entries import Entry
 from vlcl_bench.board.markdown import table
-from vlcl_bench.compare import Comparison, Difference, Items, compare
+from vlcl_bench.compare import Comparison, Difference, Items, compare, mean_metric
 
 TITLE = "# Auto-Seed VL2: claimed and measured"
 METHOD = "auto_seed_vl2"
@@ -110,10 +110,7 @@ class Evidence:
     def mean(self, metric: str, method: str, variant: str = "") -> float | None:
         """Mean over seeds of a headline metric on the stream of classes, from the stored answers."""
         own = self.entry(CLASSES, method, variant)
-        if own is None:
-            return None
-        scores = own.item_scores()
-        return next(one.first for one in compare(scores, scores).headlines if one.name == metric)
+        return None if own is None else mean_metric(own.item_scores(), metric)
 
     def prunes(self) -> bool:
         """Whether the memory was ever full, so that its size decided what is kept."""

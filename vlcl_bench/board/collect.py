@@ -13,7 +13,7 @@ from vlcl_bench.board.known import Known
 from vlcl_bench.board.readme import renewed
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.fileio import canonical_json, sha256_text, write_atomic
-from vlcl_bench.records import RECORD_NAME, Record, read_record
+from vlcl_bench.records import RECORD_NAME, Record, predictions_of, read_record
 
 CLAIMANT = "auto_seed_vl2"
 """The method whose source makes claims that have a page of their own."""
@@ -72,7 +72,7 @@ def _built(runs: Path, include_unverifiable: bool) -> tuple[list[BoardRow], dict
     summaries, seen, known = [], set(), Known()
     for folder in sorted(path.parent for path in runs.rglob(RECORD_NAME)):
         record = read_record(folder)
-        same = (record.run_hash, record.predictions_full_sha256 or record.predictions_sha256)
+        same = (record.run_hash, record.first_predictions_sha256)
         if same not in seen:  # the same run twice, with the same answers (compact or not), is one run
             seen.add(same)
             summaries.append(summarise(record, folder, runs, known))
@@ -93,7 +93,7 @@ def summarise(record: Record, folder: Path, root: Path, known: Known | None = No
     known = known or Known()
     protocol, rankable = known.protocol(record.identity.protocol), known.can_rescore(record)
     if rankable and protocol is not None:
-        answers, key = known.answers(folder, record), protocol.answer_key
+        answers, key = predictions_of(folder, record), protocol.answer_key
         scores: dict[str, Any] = key.rescore(answers)
         detail = detail_of(record, scores, key.item_scores(answers), answers)
     else:
@@ -140,23 +140,19 @@ def ablation(folder: Path, record: Record, known: Known) -> str:
     ranked beside declared entries; of another one, whose defaults are not known here, the only settings that are not
     declared. Runs that are in no submission may all be ranked.
     """
-    from vlcl_bench.submit.manifest import MANIFEST_NAME, read_submission
-    from vlcl_bench.submit.settings import is_declared, undeclared
+    from vlcl_bench.submit.settings import is_declared
 
     submission = folder.parents[1]
-    if folder.parent.name != "runs" or not (submission / MANIFEST_NAME).exists():
+    entries = known.declared_entries(submission) if folder.parent.name == "runs" else None
+    if entries is None:
         return ""
-    declared, _ = read_submission(submission)
-    entries = declared.entries if declared is not None else []
     config, defaults = record.identity.config, known.defaults(record)
     if defaults:
         own = {key: value for key, value in config.items() if defaults.get(key, ...) != value}
         return "" if not own or own in entries else "a variant that is not declared as an entry"
-    if is_declared(config, entries):
+    if is_declared(config, entries) or known.undeclared_settings(submission, record.identity.protocol) < 2:
         return ""
-    others = [read_record(path.parent).identity for path in sorted(folder.parent.glob(f"*/{RECORD_NAME}"))]
-    same = [one.config for one in others if one.protocol == record.identity.protocol]
-    return "one of several settings, none of which is declared" if len(undeclared(same, entries)) > 1 else ""
+    return "one of several settings, none of which is declared"
 
 
 def costs(record: Record) -> dict[str, float | None]:

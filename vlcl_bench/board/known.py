@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from vlcl_bench.errors import IntegrityError, VlclError
-from vlcl_bench.fileio import sha256_file
+from vlcl_bench.errors import VlclError
 from vlcl_bench.protocols import Protocol, load_protocol, protocol_names
-from vlcl_bench.records import PREDICTIONS_NAME, RESTORE, Record, read_predictions
+from vlcl_bench.records import RECORD_NAME, Record, read_record
 from vlcl_bench.rescoring import can_rescore
 
 if TYPE_CHECKING:
@@ -25,6 +22,8 @@ class Known:
         self._rescorable: dict[tuple[str, str], bool] = {}
         self._methods: dict[str, type[Method] | None] = {}
         self._listed: frozenset[str] | None = None
+        self._entries: dict[Path, list[dict[str, Any]] | None] = {}
+        self._undeclared: dict[tuple[Path, str], int] = {}
 
     def protocol(self, name: str) -> Protocol | None:
         """The protocol of this name that comes with the package, if there is one."""
@@ -39,12 +38,26 @@ class Known:
             self._rescorable[key] = can_rescore(record)
         return self._rescorable[key]
 
-    def answers(self, folder: Path, record: Record) -> pd.DataFrame:
-        """The predictions of a record; raises :class:`IntegrityError` where they are not those it was written with."""
-        path = folder / PREDICTIONS_NAME
-        if path.exists() and sha256_file(path) != record.predictions_sha256:
-            raise IntegrityError(f"{path} is damaged: it is not the file that the record was written with", RESTORE)
-        return read_predictions(path)
+    def declared_entries(self, submission: Path) -> list[dict[str, Any]] | None:
+        """Settings that a submission declares as entries; ``None`` where the folder is no submission."""
+        from vlcl_bench.submit.manifest import MANIFEST_NAME, read_submission
+
+        if submission not in self._entries:
+            there = (submission / MANIFEST_NAME).exists()
+            said = read_submission(submission)[0] if there else None
+            self._entries[submission] = [dict(one) for one in said.entries] if said else [] if there else None
+        return self._entries[submission]
+
+    def undeclared_settings(self, submission: Path, protocol: str) -> int:
+        """How many different settings a submission's runs on a protocol have beside its declared entries."""
+        from vlcl_bench.submit.settings import undeclared
+
+        key = submission, protocol
+        if key not in self._undeclared:
+            runs = [read_record(path.parent).identity for path in sorted(submission.glob(f"runs/*/{RECORD_NAME}"))]
+            configs = [one.config for one in runs if one.protocol == protocol]
+            self._undeclared[key] = len(undeclared(configs, self.declared_entries(submission) or []))
+        return self._undeclared[key]
 
     def method(self, record: Record) -> type[Method] | None:
         """The class of a listed method, ``None`` for any other: a record may not make us import some file."""

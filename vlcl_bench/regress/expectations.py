@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vlcl_bench.engine.prepare import Request
-from vlcl_bench.errors import IntegrityError, UsageError
+from vlcl_bench.errors import IntegrityError, UsageError, first_invalid
 from vlcl_bench.fileio import pretty_json, read_json, write_atomic
 from vlcl_bench.methods.registry import list_methods
 from vlcl_bench.metrics import FloatArray
@@ -109,9 +109,7 @@ def read_index(folder: Path = FOLDER) -> Index | None:
     try:
         return Index.model_validate(read_json(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise IntegrityError(f"{path}: {place}: {first['msg']}", "Restore it, or: vlcl regress --update") from error
+        raise IntegrityError(f"{path}: {first_invalid(error)}", "Restore it, or: vlcl regress --update") from error
 
 
 def write(folder: Path, runs: Mapping[str, Sequence[Path]], calibration_seconds: float) -> None:

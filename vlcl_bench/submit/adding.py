@@ -88,7 +88,7 @@ def _copy(run: Path, record: Record, submission: Path, said: Submission) -> Adde
         note = f"the run is in the track {record.track!r}; submission.toml says {said.track!r}"
     if (target / RECORD_NAME).exists():
         there = read_record(target)
-        if _answers(there) != _answers(record):
+        if there.first_predictions_sha256 != record.first_predictions_sha256:
             raise UsageError(
                 f"{target} holds the same run with other answers",
                 "Keep one of the two: delete that folder to take the new one.",
@@ -98,10 +98,6 @@ def _copy(run: Path, record: Record, submission: Path, said: Submission) -> Adde
                 raise IntegrityError(f"{target / PREDICTIONS_NAME} is damaged", "Delete that folder, and add again.")
             return Added(target, there, _size(target), before=True, note=note)
     return Added(target, compact_record(run, target), _size(target), before=False, note=note)
-
-
-def _answers(record: Record) -> str:
-    return record.predictions_full_sha256 or record.predictions_sha256
 
 
 def _size(folder: Path) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vlcl_bench.errors import IntegrityError, UsageError, VlclError
+from vlcl_bench.errors import IntegrityError, UsageError, VlclError, first_invalid
 from vlcl_bench.fileio import pretty_json, read_json, write_atomic
 from vlcl_bench.records import PREDICTIONS_NAME, RECORD_NAME, Provenance, Record, read_predictions, read_record
 from vlcl_bench.same_answers import (
@@ -101,9 +101,7 @@ def rerun_of(folder: Path, record: Record) -> Rerun | None:
     except IntegrityError as error:
         raise IntegrityError(error.message, hint) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise IntegrityError(f"{path} is not the file of a rerun: {place}: {first['msg']}", hint) from error
+        raise IntegrityError(f"{path} is not the file of a rerun: {first_invalid(error)}", hint) from error
     if rerun.run_hash != record.run_hash:
         raise IntegrityError(f"{path} is of run {rerun.run_hash}, the record beside it of {record.run_hash}", hint)
     # Making a record compact gives its predictions another hash, and does not change an answer.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vlcl_bench.engine.prepare import Request, prepare
-from vlcl_bench.errors import UsageError
+from vlcl_bench.errors import UsageError, first_invalid
 
 if TYPE_CHECKING:
     from vlcl_bench.backbones.base import Backbone
@@ -127,9 +127,7 @@ def read_sweep(path: Path) -> SweepFile:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}", hint) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise UsageError(f"{path} is not a sweep file: {place}: {first['msg']}", hint) from error
+        raise UsageError(f"{path} is not a sweep file: {first_invalid(error)}", hint) from error
 
 
 def plan(sweep: SweepFile, base: Request, submissions: Path, reporter: Reporter) -> list[Planned]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vlcl_bench.board.markdown import table
+from vlcl_bench.board.render import LABELS
 from vlcl_bench.board.rows import statistic
 from vlcl_bench.metrics import format_metric
 
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
 PUBLISHED = ("transfer", "avg", "last")
 PUBLISHED_HEADINGS = ("published Transfer", "Avg", "Last")
-NAMES = {"transfer": "Transfer", "avg": "Avg", "last": "Last", "bwt": "BWT", "fwt": "FWT", "diagonal": "diagonal"}
-NAMES |= {"forgetting": "forgetting"}
-NAMES |= {f"bleu4.{name}": f"BLEU-4 {shown}" for name, shown in NAMES.items()} | {"bytes": "bytes kept"}
+NAMES = {**LABELS, **{f"bleu4.{name}": f"BLEU-4 {shown}" for name, shown in LABELS.items()}, "bytes": "bytes kept"}
 """The columns that a table may have, and their headings; those of BLEU-4 are of its own matrix."""
 
 
