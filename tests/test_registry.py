@@ -1,6 +1,5 @@
 """Methods are found by name, file, folder and entry point; what cannot be used is refused with what to do next."""
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -11,7 +10,8 @@ import pytest
 
 from vlcl_bench.errors import MethodError, UsageError
 from vlcl_bench.methods import registry
-from vlcl_bench.methods.registry import list_methods, load_method, make_config, parse_settings, source_digest
+from vlcl_bench.methods.registry import list_methods, load_method, make_config, parse_settings
+from vlcl_bench.methods.source import source_digest
 
 BASELINES = {"finetune", "icarl", "l2", "lwf", "lwf_vr", "moe_adapter", "wise_ft", "zero_shot", "zscl"}
 
@@ -60,38 +60,6 @@ def test_a_baseline_is_loaded_by_its_name(name):
     loaded = load_method(name)
     listed = next(info for info in list_methods() if info.name == name)
     assert (loaded.name, loaded.cls.title) == (name, listed.title)
-
-
-def test_the_source_hash_is_that_of_the_file():
-    path = Path(__file__).parents[1] / "baselines" / "lwf.py"
-    assert load_method("lwf").source_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_the_source_hash_covers_the_parts_that_a_file_imports_and_those_that_they_import(tmp_path, monkeypatch):
-    monkeypatch.setattr("vlcl_bench.methods.registry.baselines_folder", lambda: tmp_path)
-    (tmp_path / "parts").mkdir()
-    written = {
-        "mine.py": "from baselines.parts.one import thing\n",
-        "parts/one.py": "import baselines.parts.two\n",
-        "parts/two.py": "from baselines.parts import three\n",
-        "parts/three.py": "",
-        "parts/other.py": "",
-    }
-    for name, text in written.items():
-        (tmp_path / name).write_text(text)
-    before = source_digest(tmp_path / "mine.py")
-    assert before != hashlib.sha256(written["mine.py"].encode()).hexdigest()
-    for name in written:
-        matters = name != "parts/other.py"
-        (tmp_path / name).write_text(written[name] + "# changed\n")
-        assert (source_digest(tmp_path / "mine.py") != before) == matters, name
-        (tmp_path / name).write_text(written[name])
-    assert source_digest(tmp_path / "mine.py") == before
-
-
-def test_a_file_that_is_no_python_still_has_a_source_hash(tmp_path):
-    (tmp_path / "odd.py").write_text("from baselines.parts import (")
-    assert source_digest(tmp_path / "odd.py") == hashlib.sha256(b"from baselines.parts import (").hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -301,7 +269,7 @@ def test_a_method_is_loaded_from_an_entry_point(installed, value):
 
 def test_an_entry_points_source_hash_is_that_of_its_file(installed, tmp_path):
     installed("a_package_of_a_test:Mine")
-    expected = hashlib.sha256((tmp_path / "a_package_of_a_test.py").read_bytes()).hexdigest()
+    expected = source_digest(tmp_path / "a_package_of_a_test.py")
     assert load_method("offered").source_sha256 == expected
 
 

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from vlcl_bench.errors import MethodError, UsageError, nearest
-from vlcl_bench.fileio import sha256_bytes
+from vlcl_bench.methods.source import baselines_folder, source_digest
 
 if TYPE_CHECKING:
     from vlcl_bench.methods.base import Method
@@ -43,14 +43,6 @@ class LoadedMethod:
     name: str
     cls: type[Method]
     source_sha256: str
-
-
-def baselines_folder() -> Path:
-    """Folder of the reference methods."""
-    spec = importlib.util.find_spec("baselines")
-    if spec is None or not spec.submodule_search_locations:
-        return Path(__file__).parents[2] / "baselines"
-    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def list_methods() -> list[MethodInfo]:
@@ -110,46 +102,6 @@ def _submission_file(folder: Path) -> Path:
         if isinstance(target, str) and (folder / target).is_file():
             return (folder / target).resolve()
     raise UsageError(f"{folder} holds no method", "A submission has a method.py, or a submission.toml that names one.")
-
-
-def source_digest(path: Path) -> str:
-    """SHA-256 of a method's file or, where it imports modules of ``baselines.parts``, of the list of all their hashes.
-
-    Found in the syntax tree, also in the parts themselves; nothing is imported.
-    """
-    data = path.read_bytes()
-    found: dict[str, bytes] = {}
-    waiting = [data]
-    while waiting:
-        for name in _parts_imported(waiting.pop()):
-            part = baselines_folder() / "parts" / f"{name}.py"
-            if name not in found and part.exists():
-                found[name] = part.read_bytes()
-                waiting.append(found[name])
-    if not found:
-        return sha256_bytes(data)
-    listed = [f"{name} {sha256_bytes(found[name])}" for name in sorted(found)]
-    return sha256_bytes("\n".join([sha256_bytes(data), *listed]).encode())
-
-
-def _parts_imported(source: bytes) -> set[str]:
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return set()  # importing the file says what is wrong with it, and where
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "baselines.parts":
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("baselines.parts."):
-            names.add((node.module or "").removeprefix("baselines.parts."))
-        elif isinstance(node, ast.Import):
-            names |= {
-                alias.name.removeprefix("baselines.parts.")
-                for alias in node.names
-                if alias.name.startswith("baselines.parts.")
-            }
-    return names
 
 
 def _from_file(path: Path, class_name: str, name: str) -> LoadedMethod:
@@ -238,7 +190,7 @@ def _from_entry_point(point: Any) -> LoadedMethod:
     except Exception as error:
         raise MethodError(f"the entry point {point.name!r} ({point.value}) does not import: {error}") from error
     module = target if inspect.ismodule(target) else sys.modules[target.__module__]
-    digest = sha256_bytes(Path(inspect.getfile(module)).read_bytes())
+    digest = source_digest(Path(inspect.getfile(module)))
     cls = _only_method(module, "", point.value) if inspect.ismodule(target) else _complete(target, point.value)
     return LoadedMethod(point.name, cls, digest)
 

@@ -1,0 +1,178 @@
+"""The source of a method: which files it is, and the digest that records carry of them.
+
+What a comment, a docstring, a blank line or the place of an import says changes no number, so it changes no digest:
+a method may be documented better, and this package rearranged, without its records becoming those of another source.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import io
+import json
+import tokenize
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from vlcl_bench.fileio import sha256_bytes, sha256_text
+
+OWN_PACKAGES = ("vlcl_bench", "baselines")
+"""Packages whose modules may move: of an import from them the names count, and the module does not."""
+SILENT = {tokenize.ENCODING, tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER}
+NEWLINE, INDENT, DEDENT = "<newline>", "<indent>", "<dedent>"
+LAYOUT = {tokenize.NEWLINE: NEWLINE, tokenize.INDENT: INDENT, tokenize.DEDENT: DEDENT}
+F_STRING = {getattr(tokenize, f"{kind}STRING_START", -1) for kind in "FT"}
+F_STRING_END = {getattr(tokenize, f"{kind}STRING_END", -1) for kind in "FT"}
+
+Position = tuple[int, int]
+"""Line from 1, column from 0 in characters."""
+
+
+def baselines_folder() -> Path:
+    """Folder of the reference methods."""
+    spec = importlib.util.find_spec("baselines")
+    if spec is None or not spec.submodule_search_locations:
+        return Path(__file__).parents[2] / "baselines"
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def source_digest(method: Path, folder: Path | None = None) -> str:
+    """SHA-256 of what a method's source says.
+
+    ``method`` is its file; with it count, transitively, the modules of ``baselines`` and of its own package (relative
+    imports) that it imports, found in the syntax tree, and all Python files of ``folder`` where one is given (a
+    submission's). One file has its own :func:`token_digest`; several the digest of the list of theirs, the method's
+    first and the others sorted, so that their names do not count. Nothing is imported. Raises :class:`OSError` for a
+    file that cannot be read.
+    """
+    first, *others = source_files(method, folder)
+    digest = token_digest(first.read_bytes())
+    if not others:
+        return digest
+    return sha256_text("\n".join([digest, *sorted(token_digest(path.read_bytes()) for path in others)]))
+
+
+def source_files(method: Path, folder: Path | None = None) -> list[Path]:
+    """The files that are a method's source, its own first; see :func:`source_digest`."""
+    files = [method]
+    if folder is not None:
+        inside = (path for path in sorted(folder.rglob("*.py")) if "runs" not in path.relative_to(folder).parts)
+        files += [path for path in inside if not path.samefile(method)]
+    places = {path.resolve() for path in files}
+    for path in files:  # it grows while it is walked through
+        for module in _imported_files(path):
+            if module.resolve() not in places:
+                places.add(module.resolve())
+                files.append(module)
+    return files
+
+
+def token_digest(source: bytes) -> str:
+    """SHA-256 over the tokens of a Python file without comments, docstrings, blank lines and own imports.
+
+    Of the latter the names that are bound count (``Context``, or ``Context as C``), in no order. A file that is no
+    Python has the hash of its bytes: importing it says what is wrong. All versions of Python that this project supports
+    give the same digest (3.12 began to part f-strings into tokens; here each is one again).
+    """
+    try:
+        tree = ast.parse(source)
+        tokens = list(tokenize.tokenize(io.BytesIO(source).readline))
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+        return sha256_bytes(source)
+    imports = [node for node in ast.walk(tree) if _is_own_import(node)]
+    bound = {f"{alias.name} as {alias.asname}" for node in imports for alias in node.names}  # type: ignore[attr-defined]
+    lines = _lines(source)
+    silent = _starts([*imports, *_docstrings(tree)], lines)
+    # Where a block ends is said at the statement after it, which may be silent.
+    words = [word for start, word in _words(tokens, lines) if word in (INDENT, DEDENT) or start not in silent]
+    return sha256_text(json.dumps([sorted(bound), _without_empty_lines(words)], ensure_ascii=True))
+
+
+def _lines(source: bytes) -> list[str]:
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+    return list(io.TextIOWrapper(io.BytesIO(source), encoding, newline="\n"))
+
+
+def _without_empty_lines(words: Sequence[str]) -> list[str]:
+    """The words without the ends of lines on which nothing was left."""
+    left: list[str] = []
+    for word in words:
+        if word != NEWLINE or (left and left[-1] not in (NEWLINE, INDENT, DEDENT)):
+            left.append(word)
+    return left
+
+
+def _words(tokens: Iterable[tokenize.TokenInfo], lines: Sequence[str]) -> Iterator[tuple[Position, str]]:
+    """Each token that counts, with its place in the text; layout by name, an f-string as it is written."""
+    depth, begun = 0, (0, 0)
+    for token in tokens:
+        if token.type in F_STRING:
+            begun = begun if depth else token.start
+            depth += 1
+        elif token.type in F_STRING_END:
+            depth -= 1
+            if depth == 0:
+                yield begun, _text(lines, begun, token.end)
+        elif depth == 0 and token.type not in SILENT:
+            yield token.start, LAYOUT.get(token.type, token.string)
+
+
+def _text(lines: Sequence[str], start: Position, end: Position) -> str:
+    """The source between two places (line from 1, column from 0)."""
+    part = [*lines[start[0] - 1 : end[0] - 1], lines[end[0] - 1][: end[1]]]
+    part[0] = part[0][start[1] :]
+    return "".join(part)
+
+
+def _is_own_import(node: ast.AST) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return node.level > 0 or (node.module or "").partition(".")[0] in OWN_PACKAGES
+    return isinstance(node, ast.Import) and all(alias.name.partition(".")[0] in OWN_PACKAGES for alias in node.names)
+
+
+def _docstrings(tree: ast.AST) -> list[ast.stmt]:
+    """The statements that are docstrings, and strings that stand alone and say what is above them."""
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+
+
+def _starts(nodes: Iterable[ast.stmt], lines: Sequence[str]) -> set[Position]:
+    """Where each token of these statements could start: every place from their first to their last character."""
+    places: set[Position] = set()
+    for node in nodes:
+        first, last = node.lineno, node.end_lineno or node.lineno
+        for number in range(first, last + 1):
+            line = lines[number - 1]
+            # The syntax tree counts bytes, the tokens characters.
+            start = len(line.encode()[: node.col_offset].decode()) if number == first else 0
+            end = len(line.encode()[: node.end_col_offset].decode()) if number == last else len(line)
+            places |= {(number, column) for column in range(start, end)}
+    return places
+
+
+def _imported_files(path: Path) -> list[Path]:
+    """Files of ``baselines``, and of the file's own package, that it imports."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    places: list[Path] = []
+    root = baselines_folder()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+            places += [root.joinpath(*name.split(".")[1:]) for name in names if name.startswith("baselines.")]
+        elif isinstance(node, ast.ImportFrom):
+            parts = (node.module or "").split(".") if node.module else []
+            if node.level > 0:
+                base = path.parents[node.level - 1].joinpath(*parts)
+            elif parts[:1] == ["baselines"]:
+                base = root.joinpath(*parts[1:])
+            else:
+                continue
+            places += [base, *(base / alias.name for alias in node.names)]
+    files = [place.with_name(f"{place.name}.py") for place in places]
+    return [file for file in files if file.is_file()]
