@@ -193,6 +193,8 @@ class Record(_Model):
     data: dict[str, DataOrigin] = {}
     canary: str = ""
     """How the backbone's canary check went: ``known``, ``required`` or ``first-use``."""
+    defaults: dict[str, Any] | None = None
+    """The settings that the method has by default on this protocol; ``None`` in records that do not say."""
 
     @property
     def first_predictions_sha256(self) -> str:
