@@ -11,13 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from baselines.parts.adapters import FrozenTowers, drawn_caption
-from vlcl_bench.backbones.base import Backbone
-from vlcl_bench.errors import MethodError
-from vlcl_bench.methods import Context, Task
-from vlcl_bench.methods.base import Config
-from vlcl_bench.methods.losses import symmetric
-from vlcl_bench.methods.memory import RowMemory
-from vlcl_bench.tasks import Query
+from vlcl_bench.methods import Backbone, Config, Context, MethodError, Query, RowMemory, Task, symmetric
 
 PLACEHOLDER = "x"
 """A word of one token, in whose place a context vector is put."""

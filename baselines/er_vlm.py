@@ -12,10 +12,7 @@ from baselines.parts.adapters import PICTURES_AT_ONCE, AdapterConfig, AdapterMet
 from baselines.parts.label_spaces import LabelSpaces
 from baselines.parts.replay import ReplayConfig, ReplayMethod, as_classes
 from baselines.parts.seeds import SeedGenerator
-from vlcl_bench.backbones.base import Backbone
-from vlcl_bench.methods import Context, Task
-from vlcl_bench.methods.losses import symmetric
-from vlcl_bench.methods.memory import RowMemory, herd
+from vlcl_bench.methods import Backbone, Context, RowMemory, Task, herd, symmetric
 
 
 class Exemplars(RowMemory):

@@ -4,9 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vlcl_bench.methods import Batch, Context
-from vlcl_bench.methods.losses import alignment
-from vlcl_bench.methods.synthetic import SyntheticConfig, SyntheticMethod
+from vlcl_bench.methods import Batch, Context, SyntheticConfig, SyntheticMethod, alignment
 
 
 class GenerativeReplay(SyntheticMethod):

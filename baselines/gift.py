@@ -9,9 +9,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from vlcl_bench.backbones.base import Backbone
-from vlcl_bench.methods import Batch, Context, Task
-from vlcl_bench.methods.losses import (
+from vlcl_bench.methods import (
+    Backbone,
+    Batch,
+    Context,
+    SyntheticConfig,
+    SyntheticMethod,
+    Task,
     alignment,
     consolidation,
     distillation_both_ways,
@@ -20,7 +24,6 @@ from vlcl_bench.methods.losses import (
     l2_to_anchor,
     snapshot,
 )
-from vlcl_bench.methods.synthetic import SyntheticConfig, SyntheticMethod
 
 CHUNK = 256
 """Pictures or texts that the teacher encodes at once."""

@@ -8,12 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vlcl_bench.backbones.base import Backbone
-from vlcl_bench.methods import Batch, Context, LossMethod, Task
-from vlcl_bench.methods.base import FineTuneConfig
-from vlcl_bench.methods.context import shuffled
-from vlcl_bench.methods.losses import distillation_both_ways
-from vlcl_bench.methods.memory import PictureMemory, herd
+from vlcl_bench.methods import (
+    Backbone,
+    Batch,
+    Context,
+    FineTuneConfig,
+    LossMethod,
+    PictureMemory,
+    Task,
+    distillation_both_ways,
+    herd,
+    shuffled,
+)
 
 CHUNK = 256
 

@@ -4,9 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vlcl_bench.methods import Batch, Context, LossMethod, Task
-from vlcl_bench.methods.base import FineTuneConfig
-from vlcl_bench.methods.losses import l2_to_anchor, snapshot
+from vlcl_bench.methods import Batch, Context, FineTuneConfig, LossMethod, Task, l2_to_anchor, snapshot
 
 
 class L2(LossMethod):

@@ -7,9 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vlcl_bench.methods import Batch, Context, LossMethod, Task
-from vlcl_bench.methods.base import FineTuneConfig
-from vlcl_bench.methods.losses import distillation_both_ways
+from vlcl_bench.methods import Batch, Context, FineTuneConfig, LossMethod, Task, distillation_both_ways
 
 
 class LwF(LossMethod):

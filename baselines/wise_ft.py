@@ -2,10 +2,7 @@
 
 from typing import Any, Literal
 
-from vlcl_bench.backbones.base import Backbone
-from vlcl_bench.methods import Context, LossMethod, Task
-from vlcl_bench.methods.base import FineTuneConfig
-from vlcl_bench.methods.losses import interpolate_, snapshot
+from vlcl_bench.methods import Backbone, Context, FineTuneConfig, LossMethod, Task, interpolate_, snapshot
 
 
 class WiseFT(LossMethod):

@@ -9,10 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vlcl_bench.backbones.base import Backbone
-from vlcl_bench.methods import Batch, Context, LossMethod, Task
-from vlcl_bench.methods.base import FineTuneConfig
-from vlcl_bench.methods.losses import WeightEnsemble, distillation_both_ways, l2_to_anchor, snapshot
+from vlcl_bench.methods import (
+    Backbone,
+    Batch,
+    Context,
+    FineTuneConfig,
+    LossMethod,
+    Task,
+    WeightEnsemble,
+    distillation_both_ways,
+    l2_to_anchor,
+    snapshot,
+)
 
 CHUNK = 256
 """Pictures or texts that the teacher encodes at once: fixed, so that a continued run has the very same features."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness import TINY, Sabotage, World, enter, isolate, vlcl
+from support.harness import TINY, Sabotage, World, enter, isolate, vlcl
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,10 +28,10 @@ def _own_data_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
 @pytest.fixture(scope="session")
 def shared_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """The session's protocols and pictures; use ``world``, which also makes them the defaults."""
-    from vlcl_bench import protocols
+    from vlcl_bench.protocols import load
 
     folder = tmp_path_factory.mktemp("world")
-    shutil.copytree(protocols.FOLDER, folder / "protocols", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copytree(load.FOLDER, folder / "protocols", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     (folder / "protocols" / "tiny.toml").write_text(TINY)
     return World(folder / "protocols", folder / "store")
 

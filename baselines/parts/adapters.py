@@ -12,11 +12,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
-from vlcl_bench.backbones.base import Backbone
-from vlcl_bench.methods import Context, Method, Task
-from vlcl_bench.methods.base import TEXTS_AT_ONCE, Config
-from vlcl_bench.methods.losses import symmetric
-from vlcl_bench.tasks import LabelSet
+from vlcl_bench.methods import TEXTS_AT_ONCE, Backbone, Config, Context, LabelSet, Method, Task, symmetric
 
 PICTURES_AT_ONCE = 256
 

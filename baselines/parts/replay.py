@@ -13,9 +13,7 @@ from torch import Tensor
 from baselines.parts.adapters import AdapterConfig, AdapterMethod, Features
 from baselines.parts.label_spaces import LabelSpaces
 from baselines.parts.seeds import SeedMemory, Spreads, class_covariance, info_nce, jittered, pseudo_classes
-from vlcl_bench.backbones.base import Backbone
-from vlcl_bench.methods import Context, Task
-from vlcl_bench.methods.losses import distillation, distillation_both_ways
+from vlcl_bench.methods import Backbone, Context, Task, distillation, distillation_both_ways
 
 
 def as_classes(seen: Features, task: Task, ctx: Context, most: int) -> tuple[Features, Tensor]:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vlcl_bench.methods.memory import RowMemory
+from vlcl_bench.methods import RowMemory
 
 NOISE = 16
 HIDDEN = 256

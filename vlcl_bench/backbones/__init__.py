@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,16 +11,13 @@ if TYPE_CHECKING:
 
     from vlcl_bench.backbones.base import Backbone
 
-MINI = "vlcl-mini/v1"
-MINI_CHECKPOINT = Path(__file__).parent / "mini" / "vlcl-mini-v1.safetensors"
-
 
 def load_backbone(name: str) -> Backbone:
     """A backbone by name.
 
-    ``vlcl-mini/v1``; ``<open_clip model>/<open_clip tag>``; ``<model>/<checkpoint file>``; a folder, as
+    The name of one that comes with a world (``vlcl-mini/v1``); ``<open_clip model>/<open_clip tag>``; ``<model>/<checkpoint file>``; a folder, as
     ``local-dir:<folder>`` or by its path, with ``open_clip_config.json`` and a checkpoint as the hub's download
-    tool leaves them; a Python file, ``my.py`` or ``my.py:factory`` (:mod:`vlcl_bench.backbones.plugin`). Weights
+    tool leaves them; a Python file, ``my.py`` or ``my.py:factory`` (:mod:`vlcl_bench.backbones.from_file`). Weights
     never meet an activation that they were not trained with
     (:mod:`vlcl_bench.backbones.weights`).
 
@@ -29,13 +25,15 @@ def load_backbone(name: str) -> Backbone:
     :class:`MachineError` where weights cannot be downloaded or a package is missing, and
     :class:`IntegrityError` for weights that do not load.
     """
-    from vlcl_bench.backbones import clip, plugin, weights
+    from vlcl_bench.backbones import clip, from_file, weights
+    from vlcl_bench.data.world import worlds
 
-    if plugin.is_file_name(name):
-        return plugin.load_from_file(name)
-    clip.register_mini()
-    if name == MINI:
-        return clip.load(weights.Weights(MINI, clip.MINI_MODEL, MINI_CHECKPOINT, quick_gelu=False))
+    if from_file.is_file_name(name):
+        return from_file.load_from_file(name)
+    clip.register_models()
+    for world in worlds():
+        if name in (shipped := world.backbones()):
+            return shipped[name]()
     return clip.load(weights.resolve(name))
 
 

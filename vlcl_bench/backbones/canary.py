@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from vlcl_bench.common.fileio import read_json, write_atomic
 from vlcl_bench.errors import IntegrityError
-from vlcl_bench.fileio import read_json, write_atomic
 
 if TYPE_CHECKING:
     from vlcl_bench.backbones.base import Backbone
@@ -198,10 +198,10 @@ def _is_pinned(name: str) -> bool:
     """Whether a name stands for the same weights everywhere: the mini CLIP's and open_clip's tags."""
     import open_clip
 
-    from vlcl_bench.backbones import MINI
+    from vlcl_bench.data.world import worlds
 
     model, _, tag = name.partition("/")
-    return name == MINI or tag in open_clip.list_pretrained_tags_by_model(model)
+    return any(name in world.backbones() for world in worlds()) or tag in open_clip.list_pretrained_tags_by_model(model)
 
 
 def _refuse_other_weights(now: Mapping[str, Any], folder: Path) -> None:

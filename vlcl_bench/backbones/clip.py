@@ -1,11 +1,10 @@
-"""open_clip models as backbones, the mini CLIP among them."""
+"""open_clip models as backbones."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -13,13 +12,10 @@ import torch
 from open_clip.transformer import CustomResidualAttentionBlock, QuickGELU, ResidualAttentionBlock
 from torch import Tensor
 
-from vlcl_bench.backbones import mini_tower
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.backbones.weights import Weights, first_line
+from vlcl_bench.data.world import worlds
 from vlcl_bench.errors import IntegrityError, MachineError
-
-MINI_FOLDER = Path(__file__).parent / "mini"
-MINI_MODEL = "vlcl-mini"
 
 
 class OpenClipBackbone(Backbone):
@@ -101,10 +97,10 @@ def trained_tokens(model: Any, tokenizer: Any) -> Tensor | None:
     return used.nonzero()[:, 0]
 
 
-def register_mini() -> None:
-    """Make the mini CLIP's configuration and tower known to open_clip and timm."""
-    if mini_tower.TOWER_NAME and MINI_MODEL not in open_clip.list_models():
-        open_clip.add_model_config(MINI_FOLDER)
+def register_models() -> None:
+    """Make the architectures that come with the installed worlds known to open_clip."""
+    for world in worlds():
+        world.register_models()
 
 
 def create(name: str, model: str, pretrained: str | None, cache_dir: str | None = None) -> OpenClipBackbone:
@@ -112,7 +108,7 @@ def create(name: str, model: str, pretrained: str | None, cache_dir: str | None 
 
     Nothing is checked here; :func:`load` is for weights of others.
     """
-    register_mini()
+    register_models()
     with quiet():
         built = open_clip.create_model(model, pretrained=pretrained, cache_dir=cache_dir)
         return OpenClipBackbone(name, built, open_clip.get_tokenizer(model))

@@ -21,8 +21,8 @@ import open_clip
 import torch
 from torch import Tensor
 
+from vlcl_bench.common.fileio import read_json, sha256_file
 from vlcl_bench.errors import IntegrityError, MachineError, UsageError, nearest
-from vlcl_bench.fileio import read_json, sha256_file
 
 FOLDER_PREFIX = "local-dir:"
 TWIN = "-quickgelu"

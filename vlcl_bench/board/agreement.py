@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vlcl_bench.board.markdown import table
 from vlcl_bench.board.published import PublishedRow, derived_values
+from vlcl_bench.board.render.markdown import table
+from vlcl_bench.board.reported import MATRIX_SOURCE
 from vlcl_bench.board.rows import BoardRow, preference
-from vlcl_bench.metrics import format_metric
-from vlcl_bench.reported import MATRIX_SOURCE
+from vlcl_bench.scoring.metrics import format_metric
 
 TITLE = "Agreement with the published order"
 METRICS = ("transfer", "avg", "last")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from vlcl_bench.board.entries import Entry
-from vlcl_bench.board.markdown import table
-from vlcl_bench.compare import Comparison, Difference, Items, compare, mean_metric
+from vlcl_bench.board.render.markdown import table
+from vlcl_bench.scoring.significance import Comparison, Difference, Items, compare, mean_metric
 
 TITLE = "# Auto-Seed VL2: claimed and measured"
 METHOD = "auto_seed_vl2"
@@ -36,7 +36,7 @@ ABLATIONS = (
 """Variant, and the page's change of the average accuracy on C→R; the last one it calls not significant."""
 
 INTRO = """Generated from the records by `vlcl leaderboard build`; do not edit. The method on the board is our
-reconstruction (`baselines/auto_seed_vl2.py` says what of it is the page's and what is ours), and the streams are the
+reconstruction (`baselines/auto_seed_vl2/method.py` says what of it is the page's and what is ours), and the streams are the
 mini twins with the mini CLIP, not CIFAR-100, ImageNet-R, COCO and Flickr30k with ViT-B/16. So a claim that is not
 reproduced here may hold there, and one that is reproduced need not.
 

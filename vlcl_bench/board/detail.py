@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from vlcl_bench.errors import IntegrityError
-from vlcl_bench.metrics import FloatArray
-from vlcl_bench.records import Record
+from vlcl_bench.records.schema import Record
+from vlcl_bench.scoring.metrics import FloatArray
 
 Matrix = tuple[tuple[float, ...], ...]
 """(T + 1, T) percent, the untouched model's row first."""
@@ -31,7 +31,7 @@ NOT_ANSWERS = ("stage", "task", "kind", "sample", "query")
 
 @dataclass(frozen=True)
 class Detail:
-    """Of one run: ``matrices`` by a key of :data:`MATRICES`; ``items`` as :meth:`LabelTable.item_scores` gives them.
+    """Of one run: ``matrices`` by a key of :data:`MATRICES`; ``items`` as :meth:`ClassTruth.item_scores` gives them.
 
     ``figures`` are further headline numbers in percent by their label, in the order in which they are shown.
     ``still`` are the cells ``(stage, task)``, stage before

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vlcl_bench.board.collect import configuration_digest, variant
+from vlcl_bench.board.build import configuration_digest, variant
 from vlcl_bench.board.known import Known
 from vlcl_bench.errors import UsageError, nearest
-from vlcl_bench.metrics import FloatArray
-from vlcl_bench.protocols import load_protocol
-from vlcl_bench.records import PREDICTIONS_NAME, RECORD_NAME, Record, read_predictions, read_record
-from vlcl_bench.rescoring import can_rescore
+from vlcl_bench.protocols.load import load_protocol
+from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
+from vlcl_bench.records.rescoring import can_rescore
+from vlcl_bench.records.schema import Record
+from vlcl_bench.scoring.ground_truth import ground_truth
+from vlcl_bench.scoring.metrics import FloatArray
 
 PLACES = (Path("submissions"), Path("runs"))
 
@@ -38,7 +40,7 @@ class Entry:
 
         Raises :class:`UsageError` where the manifests that the runs were made with are not here.
         """
-        key = load_protocol(self.protocol).answer_key
+        key = ground_truth(load_protocol(self.protocol))
         found = {}
         for seed, (folder, record) in sorted(self.runs.items()):
             if not can_rescore(record):

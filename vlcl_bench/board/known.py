@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlcl_bench.errors import VlclError
-from vlcl_bench.protocols import Protocol, load_protocol, protocol_names
-from vlcl_bench.records import RECORD_NAME, Record, read_record
-from vlcl_bench.rescoring import can_rescore
+from vlcl_bench.protocols.load import load_protocol, protocol_names
+from vlcl_bench.protocols.stream import Protocol
+from vlcl_bench.records.files import RECORD_NAME, read_record
+from vlcl_bench.records.rescoring import can_rescore
+from vlcl_bench.records.schema import Record
 
 if TYPE_CHECKING:
     from vlcl_bench.methods.base import Method
@@ -32,7 +34,7 @@ class Known:
         return self._protocols[name]
 
     def can_rescore(self, record: Record) -> bool:
-        """See :func:`vlcl_bench.rescoring.can_rescore`."""
+        """See :func:`vlcl_bench.records.rescoring.can_rescore`."""
         key = record.identity.protocol, record.identity.protocol_fingerprint
         if key not in self._rescorable:
             self._rescorable[key] = can_rescore(record)
@@ -40,7 +42,7 @@ class Known:
 
     def declared_entries(self, submission: Path) -> list[dict[str, Any]] | None:
         """Settings that a submission declares as entries; ``None`` where the folder is no submission."""
-        from vlcl_bench.submit.manifest import MANIFEST_NAME, read_submission
+        from vlcl_bench.submissions.manifest import MANIFEST_NAME, read_submission
 
         if submission not in self._entries:
             there = (submission / MANIFEST_NAME).exists()
@@ -50,7 +52,7 @@ class Known:
 
     def undeclared_settings(self, submission: Path, protocol: str) -> int:
         """How many different settings a submission's runs on a protocol have beside its declared entries."""
-        from vlcl_bench.submit.settings import undeclared
+        from vlcl_bench.submissions.settings import undeclared
 
         key = submission, protocol
         if key not in self._undeclared:
@@ -68,19 +70,19 @@ class Known:
             self._listed = frozenset(info.name for info in list_methods())
         if name not in self._methods:
             try:
-                self._methods[name] = load_method(name).cls if name in self._listed else None
+                self._methods[name] = load_method(name) if name in self._listed else None
             except VlclError:
                 self._methods[name] = None
         return self._methods[name]
 
     def defaults(self, record: Record) -> dict[str, Any]:
         """The settings that the method has by default at the protocol's scale; empty where these are not known."""
-        from vlcl_bench.methods.registry import make_config
+        from vlcl_bench.methods.card import make_settings
 
         cls, protocol = self.method(record), self.protocol(record.identity.protocol)
         if cls is None or protocol is None:
             return {}
         try:
-            return make_config(cls, {}, protocol.scale).model_dump(mode="json")
+            return make_settings(cls, {}, protocol.scale).model_dump(mode="json")
         except VlclError:
             return {}

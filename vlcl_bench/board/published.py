@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from vlcl_bench.board.markdown import cell, table
-from vlcl_bench.metrics import continual_metrics, format_metric
-from vlcl_bench.reported import MATRIX_SOURCE, ORDERS, published_matrix, published_methods, reported_rows
+from vlcl_bench.board.render.markdown import cell, table
+from vlcl_bench.board.reported import MATRIX_SOURCE, ORDERS, published_matrix, published_methods, reported_rows
+from vlcl_bench.scoring.metrics import continual_metrics, format_metric
 
 TITLE = "Published numbers (reported, not measured here, not ranked)"
 BASELINE = "l2 baseline"

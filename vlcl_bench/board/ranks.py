@@ -25,9 +25,9 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from vlcl_bench.compare import Items, metric
 from vlcl_bench.errors import UsageError
-from vlcl_bench.metrics import FloatArray
+from vlcl_bench.scoring.metrics import FloatArray
+from vlcl_bench.scoring.significance import Items, metric
 
 METRICS = ("avg", "transfer", "last")
 DRAWS = 4000

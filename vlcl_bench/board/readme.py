@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vlcl_bench.board.markdown import table
-from vlcl_bench.board.render import LABELS, plus_minus, ranks_shown, title
+from vlcl_bench.board.render.markdown import table
+from vlcl_bench.board.render.texts import LABELS, plus_minus, ranks_shown, title
 from vlcl_bench.board.rows import BoardRow
 from vlcl_bench.errors import IntegrityError
 

@@ -90,13 +90,14 @@ def run(
     from rich.console import Console
 
     from vlcl_bench.cli.show import print_run, summary
-    from vlcl_bench.engine.reporter import RichReporter
+    from vlcl_bench.common.progress import RichReporter
     from vlcl_bench.engine.run import Request
     from vlcl_bench.engine.run import run as run_engine
+    from vlcl_bench.engine.sandbox.kinds import check_isolation
+    from vlcl_bench.engine.sandbox.limits import Limits, parse_bytes, parse_seconds
     from vlcl_bench.errors import UsageError
-    from vlcl_bench.isolation.described import check_isolation, default_isolation
-    from vlcl_bench.isolation.limits import Limits, parse_bytes, parse_seconds
-    from vlcl_bench.methods.registry import parse_settings
+    from vlcl_bench.methods.card import parse_settings
+    from vlcl_bench.methods.registry import MethodRef
 
     if traceback:
         os.environ["VLCL_TRACEBACK"] = "1"
@@ -105,7 +106,7 @@ def run(
     request = Request(
         protocol=protocol, method=method, settings=parse_settings(settings or []), seed=seed, backbone=backbone,
         device=device, out=out, runs=runs, store=store, data_root=data_root, hub_root=hub_root, keep_states=keep_states,  # type: ignore[arg-type]
-        isolation=check_isolation(isolation or default_isolation(method)),
+        isolation=check_isolation(isolation or MethodRef.parse(method).default_isolation),
         limits=Limits(parse_seconds(time_limit), parse_bytes(memory_limit), tuple(allow_read or ())),
     )  # fmt: skip
     with contextlib.redirect_stdout(sys.stderr):  # what a method prints is not our answer
@@ -122,7 +123,7 @@ def protocols(as_json: AsJson = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vlcl_bench.protocols import load_protocol, protocol_names
+    from vlcl_bench.protocols.load import load_protocol, protocol_names
 
     found = [load_protocol(name) for name in protocol_names()]
     prints = {p.name: None if p.missing_manifests() else p.fingerprint for p in found}
@@ -130,7 +131,7 @@ def protocols(as_json: AsJson = False) -> None:
         emit(
             {
                 "protocols": [
-                    {**p.model_dump(mode="json", exclude={"data"}), "steps": p.task_names,
+                    {**p.model_dump(mode="json", by_alias=True, exclude={"data"}), "steps": p.task_names,
                      "fingerprint": prints[p.name], "frozen": p.frozen}
                     for p in found
                 ]
@@ -140,9 +141,9 @@ def protocols(as_json: AsJson = False) -> None:
     table = Table("protocol", "what it is", "tasks", "budget a task", "fingerprint")
     for p in found:
         budget = f"{p.budget.steps} steps of {p.budget.batch_size}"
-        counts = {name: sum(p.tasks[step.dataset] == name for step in p.steps) for name in p.tasks}
+        counts = {name: sum(p.dataset_names[task.dataset] == name for task in p.tasks) for name in p.dataset_names}
         parts = [name if count == 1 else f"{name} in {count}" for name, count in counts.items()]
-        tasks = f"{len(p.steps)}: " + ", ".join(parts)
+        tasks = f"{len(p.tasks)}: " + ", ".join(parts)
         title = p.title + ("" if p.ranked else " (never ranked)")
         print_ = prints[p.name]
         shown = "needs its data" if print_ is None else print_[:12] + ("" if p.frozen else " (first use)")
@@ -167,9 +168,9 @@ def conformance(
     """
     from rich.console import Console
 
-    from vlcl_bench.conformance import check, print_result
-    from vlcl_bench.data.sources import Places
-    from vlcl_bench.engine.reporter import RichReporter
+    from vlcl_bench.cli.diagnostics.conformance import check, print_result
+    from vlcl_bench.common.progress import RichReporter
+    from vlcl_bench.data.interface import Places
 
     if traceback:
         os.environ["VLCL_TRACEBACK"] = "1"
@@ -229,7 +230,7 @@ def show(
     from rich.console import Console
 
     from vlcl_bench.cli.show import drift_of, drift_table, find_run, print_run, summary
-    from vlcl_bench.records import read_record
+    from vlcl_bench.records.files import read_record
 
     folder = find_run(run_name)
     record = read_record(folder)
@@ -303,7 +304,7 @@ def leaderboard_build(
     as_json: AsJson = False,
 ) -> None:
     """Build the board: every record is scored again from its predictions; the same records give the same bytes."""
-    from vlcl_bench.board.collect import build_from_runs, check_board
+    from vlcl_bench.board.build import build_from_runs, check_board
     from vlcl_bench.errors import UsageError
 
     if runs is not None and out is None and not local:

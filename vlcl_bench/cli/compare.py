@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vlcl_bench.board.entries import Entry
-    from vlcl_bench.compare import Comparison, Difference
+    from vlcl_bench.scoring.significance import Comparison, Difference
 
 
 def compare(
@@ -37,8 +37,8 @@ def compare(
     from rich.console import Console
 
     from vlcl_bench.board.entries import PLACES, find_pair
-    from vlcl_bench.board.render import LABELS
-    from vlcl_bench.compare import compare as compared
+    from vlcl_bench.board.render.texts import LABELS
+    from vlcl_bench.scoring.significance import compare as compared
 
     a, b = find_pair(first, second, protocol, places or PLACES)
     found = compared(a.item_scores(), b.item_scores(), draws)
@@ -77,7 +77,7 @@ def table(title: str, differences: tuple[Difference, ...], labels: dict[str, str
     """Differences with their intervals and tests; significant ones are marked."""
     from rich.table import Table
 
-    from vlcl_bench.metrics import format_metric
+    from vlcl_bench.scoring.metrics import format_metric
 
     by_task = any(one.p_mcnemar is not None for one in differences)
     headings = ["A", "B", "A − B", "95 % interval", "p", "p, seeds", *(["p, McNemar"] if by_task else [])]
@@ -93,7 +93,7 @@ def table(title: str, differences: tuple[Difference, ...], labels: dict[str, str
 
 def in_words(found: Comparison) -> list[str]:
     """What the tables say, without symbols."""
-    from vlcl_bench.board.render import LABELS
+    from vlcl_bench.board.render.texts import LABELS
 
     lines = []
     for better, sign in (("A is better", 1), ("B is better", -1)):

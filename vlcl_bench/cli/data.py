@@ -28,8 +28,8 @@ def list_data(
     from rich.console import Console
     from rich.table import Table
 
+    from vlcl_bench.data.interface import Places
     from vlcl_bench.data.inventory import inventory, wanted
-    from vlcl_bench.data.sources import Places
 
     places = Places.given(data_root, hub_root)
     found = inventory(wanted(names or [], protocol), places)
@@ -92,9 +92,9 @@ def verify(
     """
     from rich.console import Console
 
+    from vlcl_bench.common.progress import RichReporter
+    from vlcl_bench.data.interface import Places
     from vlcl_bench.data.inventory import verify_all, wanted
-    from vlcl_bench.data.sources import Places
-    from vlcl_bench.engine.reporter import RichReporter
     from vlcl_bench.errors import IntegrityError
 
     reporter = RichReporter(Console(stderr=True))

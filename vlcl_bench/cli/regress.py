@@ -13,7 +13,7 @@ from vlcl_bench.cli.options import AsJson, StoreFolder, emit
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from vlcl_bench.regress.verdicts import Verdict
+    from vlcl_bench.regress.outcomes import Verdict
 
 
 def regress(
@@ -51,7 +51,7 @@ def regress(
     """
     from rich.console import Console
 
-    from vlcl_bench.regress.work import Wanted, regress_all
+    from vlcl_bench.regress.regression import Wanted, regress_all
 
     console = Console(stderr=True)
     wanted = Wanted(

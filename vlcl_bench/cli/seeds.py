@@ -9,7 +9,7 @@ from rich.table import Table
 
 from vlcl_bench.cli.show import PREFIXES
 from vlcl_bench.errors import UsageError
-from vlcl_bench.records import Record
+from vlcl_bench.records.schema import Record
 
 CLAIM = "The page on Auto-Seed VL2 claims 0.89 ± 0.05 to class means, and outside < 1."
 Line = Mapping[str, Any]

@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vlcl_bench.drift import Drift, drifts
 from vlcl_bench.errors import UsageError
-from vlcl_bench.matrix_file import read_matrix
-from vlcl_bench.metrics import continual_metrics, format_metric
-from vlcl_bench.records import PREDICTIONS_NAME, RECORD_NAME, Record, read_predictions, read_record
-from vlcl_bench.rescoring import rescored
+from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
+from vlcl_bench.records.rescoring import rescored
+from vlcl_bench.records.schema import Record
+from vlcl_bench.scoring.drift import Drift, drifts
+from vlcl_bench.scoring.matrix_file import read_matrix
+from vlcl_bench.scoring.metrics import continual_metrics, format_metric
 
 HEADLINE_WORDS = {
     "transfer": "Transfer: accuracy on tasks not yet learned",

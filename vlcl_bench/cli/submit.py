@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from vlcl_bench.submit.faults import Fault
+    from vlcl_bench.submissions.finding import Fault
 
 submit_app = typer.Typer(
     help="Submit a method: write it, check it, add its runs.", no_args_is_help=True, epilog=EXIT_CODES
@@ -30,7 +30,7 @@ def new(
     folder: Annotated[Path, typer.Option(help="Folder of all submissions.")] = Path("submissions"),
 ) -> None:
     """Write a folder with a method that runs as it is, and a submission.toml to fill in."""
-    from vlcl_bench.submit.scaffold import new_submission
+    from vlcl_bench.submissions.new import new_submission
 
     made = new_submission(name, folder)
     typer.echo(f"wrote {made}/method.py and {made}/submission.toml")
@@ -56,15 +56,15 @@ def check(
 
     from rich.console import Console
 
-    from vlcl_bench.submit.data_checks import check_data
+    from vlcl_bench.submissions.check import check_data
 
     if traceback:
         os.environ["VLCL_TRACEBACK"] = "1"
     faults = check_data(folder)
     tried = not data_only and not any(fault.severe and fault.code in NO_METHOD for fault in faults)
     if tried:
-        from vlcl_bench.engine.reporter import RichReporter
-        from vlcl_bench.submit.contract import check_contract
+        from vlcl_bench.common.progress import RichReporter
+        from vlcl_bench.submissions.contracts.process import check_contract
 
         faults += check_contract(folder, store=store, reporter=RichReporter(Console(stderr=True)))
     severe = sum(fault.severe for fault in faults)
@@ -96,7 +96,7 @@ def add(
 ) -> None:
     """Copy finished runs of a submission into it, compact. Doing it again changes nothing."""
     from vlcl_bench.cli.show import find_run
-    from vlcl_bench.submit.adding import add_runs
+    from vlcl_bench.submissions.add import add_runs
 
     added = add_runs([find_run(run, runs_folder) for run in runs], to)
     if as_json:

@@ -10,7 +10,7 @@ import typer
 from vlcl_bench.cli.options import AsJson, StoreFolder, Traceback, emit
 
 if TYPE_CHECKING:
-    from vlcl_bench.submit.rerun import Result
+    from vlcl_bench.submissions.rerun import Result
 
 
 def register(app: typer.Typer) -> None:
@@ -44,8 +44,8 @@ def rerun(
 
     from rich.console import Console
 
-    from vlcl_bench.engine.reporter import RichReporter
-    from vlcl_bench.submit.rerun import rerun_submission
+    from vlcl_bench.common.progress import RichReporter
+    from vlcl_bench.submissions.rerun import rerun_submission
 
     if traceback:
         os.environ["VLCL_TRACEBACK"] = "1"

@@ -54,11 +54,11 @@ def sweep(
     from rich.console import Console
     from rich.live import Live
 
+    from vlcl_bench.common.fileio import write_atomic
+    from vlcl_bench.common.progress import Reporter
     from vlcl_bench.data.pictures import processors
     from vlcl_bench.engine.prepare import Request
-    from vlcl_bench.engine.reporter import Reporter
     from vlcl_bench.errors import UsageError
-    from vlcl_bench.fileio import write_atomic
     from vlcl_bench.sweep.plan import plan, read_sweep
     from vlcl_bench.sweep.runner import first_state, run_all
     from vlcl_bench.sweep.tables import markdown as as_markdown
@@ -214,7 +214,7 @@ def _metric(job: Job, name: str) -> float | None:
 
 
 def _shown(value: float | None) -> str:
-    from vlcl_bench.metrics import format_metric
+    from vlcl_bench.scoring.metrics import format_metric
 
     return "" if value is None else format_metric(value)
 

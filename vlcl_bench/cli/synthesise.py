@@ -32,23 +32,22 @@ def synthesise(
     """
     from rich.console import Console
 
+    from vlcl_bench.common.progress import RichReporter
     from vlcl_bench.data.store import Store
     from vlcl_bench.engine.provenance import choose_device
-    from vlcl_bench.engine.reporter import RichReporter
-    from vlcl_bench.engine.synthesis import fill_share
+    from vlcl_bench.engine.synthesis import Share, fill_share
     from vlcl_bench.errors import UsageError
-    from vlcl_bench.methods.registry import load_method, make_config, parse_settings
-    from vlcl_bench.protocols import load_protocol
+    from vlcl_bench.methods.card import MethodCard, parse_settings
+    from vlcl_bench.methods.registry import load_method
+    from vlcl_bench.protocols.load import load_protocol
 
     first, slash, second = share.partition("/")
     if not (slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
         raise UsageError(f"--share {share!r} is not of the form K/N with 1 <= K <= N", "For instance: --share 2/4")
-    loaded, wanted = load_method(method), load_protocol(protocol)
-    config = make_config(loaded.cls, parse_settings(settings or []), wanted.scale)
-    done = fill_share(
-        wanted, loaded.cls, config, seed, (int(first), int(second)), Store(store).root, choose_device(device),
-        RichReporter(Console(stderr=True)),
-    )  # fmt: skip
+    stream = load_protocol(protocol)
+    card = MethodCard.of(load_method(method), parse_settings(settings or []), stream.scale)
+    part, reporter = Share(int(first), int(second)), RichReporter(Console(stderr=True))
+    done = fill_share(stream, card, seed, part, Store(store).root, choose_device(device), reporter)
     if as_json:
         emit({"made": done.made, "found": done.found, "blank": done.blank})
     else:

@@ -21,7 +21,7 @@ def sheet(
 ) -> None:
     """Draw a contact sheet: training pictures left, test pictures right, of every class or captioned set."""
     from vlcl_bench.errors import UsageError
-    from vlcl_bench.world.contact_sheet import contact_sheet, stream_sheet
+    from vlcl_bench.mini.contact_sheet import contact_sheet, stream_sheet
 
     if streams:
         if development:
@@ -39,8 +39,8 @@ def cards(
     from rich.console import Console
     from rich.table import Table
 
-    from vlcl_bench.data.sources import open_dataset
-    from vlcl_bench.world.domains import development_domains, domains
+    from vlcl_bench.data.open import open_dataset
+    from vlcl_bench.mini.domains import development_domains, domains
 
     table = Table("data set", "what it is", "classes", "licence", "source")
     for name in development_domains() if development else domains():
@@ -53,9 +53,9 @@ def cards(
 @app.command()
 def freeze() -> None:
     """Rewrite the committed manifests: only when the world is changed on purpose, with a new protocol version."""
-    from vlcl_bench.data.freeze import freeze as freeze_dataset
-    from vlcl_bench.data.sources import open_dataset
-    from vlcl_bench.world.domains import development_domains, domains
+    from vlcl_bench.data.open import open_dataset
+    from vlcl_bench.mini.domains import development_domains, domains
+    from vlcl_bench.mini.freezing import freeze as freeze_dataset
 
     for name in (*domains(), *development_domains()):
         manifest = freeze_dataset(open_dataset("mini", name))
@@ -72,9 +72,9 @@ def pretrain(
     """Pretrain the mini CLIP on the mini world's corpus; the same command after a kill continues."""
     from rich.progress import Progress
 
-    from vlcl_bench.backbones.pretrain import PretrainSettings
-    from vlcl_bench.backbones.pretrain import pretrain as train
     from vlcl_bench.engine.provenance import choose_device
+    from vlcl_bench.mini.clip.pretraining import PretrainSettings
+    from vlcl_bench.mini.clip.pretraining import pretrain as train
 
     with Progress() as progress:
         card = train(out, work, PretrainSettings(steps=steps), progress, str(choose_device(device)))
@@ -92,7 +92,7 @@ def diffuse(
     from rich.progress import Progress
 
     from vlcl_bench.engine.provenance import choose_device
-    from vlcl_bench.synthesis.mini_train import TrainSettings, train
+    from vlcl_bench.mini.diffusion.training import TrainSettings, train
 
     settings = TrainSettings() if steps is None else TrainSettings(steps=steps)
     with Progress() as progress:
@@ -117,8 +117,8 @@ def recognise(
     from rich.progress import Progress
 
     from vlcl_bench.cli.options import emit
+    from vlcl_bench.mini.diffusion.recognition import check as judge
     from vlcl_bench.synthesis.generator import Recipe
-    from vlcl_bench.synthesis.mini_check import check as judge
 
     with Progress(transient=True) as progress:
         found = judge(work, per_name, Recipe(pipeline, steps, guidance), progress, sheet)
@@ -132,6 +132,6 @@ def check(
     """Say how much room the mini CLIP leaves: zero-shot accuracy by task, chance, and jointly trained accuracy."""
     from rich.console import Console
 
-    from vlcl_bench.world.room import print_room
+    from vlcl_bench.mini.clip.headroom import print_room
 
     print_room(Console(), jointly)

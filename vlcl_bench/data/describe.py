@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from vlcl_bench.common.progress import Advance, Reporter
+from vlcl_bench.data.interface import Collection, DataSet
 from vlcl_bench.data.manifest import keep_first_use
-from vlcl_bench.data.sources import Collection, DataSet
 from vlcl_bench.data.verify import first_manifest
-from vlcl_bench.engine.reporter import Advance, Reporter
 
 
 def under_name(progress: Advance, name: str) -> Callable[[int, int], None]:

@@ -10,21 +10,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vlcl_bench.common.progress import Reporter
 from vlcl_bench.data.describe import describe, under_name
+from vlcl_bench.data.interface import Places
 from vlcl_bench.data.manifest import FOLDER, find_manifest, first_use_folder, read_manifest
+from vlcl_bench.data.real.dataset import RealDataSet
 from vlcl_bench.data.real.spec import RealSpec
-from vlcl_bench.data.sources import Places, RealDataSet
 from vlcl_bench.data.store import INDEX_NAME, Store
 from vlcl_bench.data.texts import find_texts
 from vlcl_bench.data.verify import verify
-from vlcl_bench.engine.reporter import Reporter
 from vlcl_bench.errors import UsageError, VlclError
 
 
 def wanted(names: Sequence[str], protocol: str | None) -> list[RealDataSet]:
     """The real data sets named, or those of a protocol, or all of the catalogue."""
     from vlcl_bench.data.real.catalogue import catalogue, spec_of
-    from vlcl_bench.protocols import load_protocol
+    from vlcl_bench.protocols.load import load_protocol
 
     if protocol is not None:
         own = [dataset for dataset in load_protocol(protocol).datasets if isinstance(dataset, RealDataSet)]

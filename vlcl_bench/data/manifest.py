@@ -22,12 +22,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlcl_bench import __version__
+from vlcl_bench.common.fileio import canonical_json, machine_error, sha256_text, write_atomic
+from vlcl_bench.common.places import data_home
 from vlcl_bench.data.real.spec import Entry
 from vlcl_bench.errors import IntegrityError
-from vlcl_bench.fileio import canonical_json, machine_error, sha256_text, write_atomic
-from vlcl_bench.places import data_home
 
-FOLDER = Path(__file__).parent.parent / "manifests"
+FOLDER = Path(__file__).parent / "manifests"
 COLUMNS = ("split", "sample", "sha256", "label")
 COMMITTED, FIRST_USE = "committed", "first-use"
 BETWEEN_CAPTIONS = "\x1f"

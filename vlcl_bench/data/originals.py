@@ -17,8 +17,8 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
+from vlcl_bench.common.fileio import sha256_bytes
 from vlcl_bench.errors import IntegrityError
-from vlcl_bench.fileio import sha256_bytes
 
 JPEG_START = b"\xff\xd8"
 

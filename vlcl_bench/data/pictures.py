@@ -20,7 +20,7 @@ from vlcl_bench.data.originals import Original
 from vlcl_bench.data.transforms import crop_box, evaluation_crop, training_crop
 
 if TYPE_CHECKING:
-    from vlcl_bench.protocols import Augmentation
+    from vlcl_bench.data.transforms import Augmentation
 
 T = TypeVar("T")
 R = TypeVar("R")

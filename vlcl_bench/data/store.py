@@ -18,13 +18,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from vlcl_bench.common.fileio import pretty_json, read_json, sha256_bytes, write_atomic
+from vlcl_bench.data.interface import SPLITS, Collection, DataSet
 from vlcl_bench.data.manifest import Manifest
 from vlcl_bench.data.pictures import EncodedPictures, Pictures, SmallPictures, in_parallel
 from vlcl_bench.data.real.spec import Entry
-from vlcl_bench.data.sources import SPLITS, Collection, DataSet
 from vlcl_bench.data.transforms import evaluation_crop
 from vlcl_bench.errors import IntegrityError
-from vlcl_bench.fileio import pretty_json, read_json, sha256_bytes, write_atomic
 
 Report = Callable[[int, int], None]
 """Called with pictures done and pictures in all."""

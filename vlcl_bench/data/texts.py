@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from vlcl_bench.data.interface import Places
 from vlcl_bench.data.real.spec import RealSpec
-from vlcl_bench.data.sources import Places
 
 
 def find_texts(spec: RealSpec, places: Places) -> tuple[tuple[str, ...], str]:

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-
-if TYPE_CHECKING:
-    from vlcl_bench.protocols import Augmentation
+from pydantic import BaseModel, ConfigDict
 
 Box = tuple[int, int, int, int]
 """Top, left, height and width of a crop."""
 
 CROP_ATTEMPTS = 10
+
+
+class Augmentation(BaseModel):
+    """The training transform: a random crop of this share of the area, resized to the input size; no flip."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scale: tuple[float, float]
+    ratio: tuple[float, float]
 
 
 def evaluation_crop(pixels: np.ndarray, side: int) -> np.ndarray:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from vlcl_bench.data.interface import Collection, DataSet
 from vlcl_bench.data.manifest import Manifest, make_manifest
 from vlcl_bench.data.originals import Original
 from vlcl_bench.data.pictures import in_parallel
-from vlcl_bench.data.sources import Collection, DataSet, RealDataSet, matched
+from vlcl_bench.data.real.dataset import RealDataSet, matched
 from vlcl_bench.errors import IntegrityError
 
 Report = Callable[[int, int], None]

@@ -7,19 +7,20 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from vlcl_bench.captions.consensus import NEAREST
-from vlcl_bench.captions.retrieval import TopK, best_columns
-from vlcl_bench.captions.scoring import answers_frame
+from vlcl_bench.common.seeds import derive_seed
 from vlcl_bench.data.store import StoredDataSet
-from vlcl_bench.engine.player import Player
-from vlcl_bench.protocols import Protocol, Step
-from vlcl_bench.scoring import NOT_RECORDED, SEEN_COLUMN
-from vlcl_bench.seeds import derive_seed
+from vlcl_bench.engine.learner import Learner
+from vlcl_bench.protocols.schema import TaskSpec
+from vlcl_bench.protocols.stream import Protocol
+from vlcl_bench.scoring.captions import answers_frame
+from vlcl_bench.scoring.classes import NOT_RECORDED, SEEN_COLUMN
+from vlcl_bench.scoring.consensus import NEAREST, counted_bank
+from vlcl_bench.scoring.retrieval import TopK, best_columns
 from vlcl_bench.tasks import Query, caption_query, plain_query, task_query, union_query
 
 TOP = 5
 LOGIT_STEP = 1 / 256
-"""Stored logits are rounded to this step (4e-5 of a cosine at scale 100), which takes a third off a record."""
+"""Stored logits are rounded to this spec (4e-5 of a cosine at scale 100), which takes a third off a record."""
 
 
 Progress = Callable[[int, int, str], None]
@@ -32,15 +33,15 @@ def label_spaces(protocol: Protocol) -> tuple[tuple[Query, ...], Query, Query]:
 
 
 def evaluate(
-    player: Player, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
+    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
 ) -> pd.DataFrame:
-    """Predictions of one stage for all tasks, as :mod:`vlcl_bench.records` stores them."""
+    """Predictions of one stage for all tasks, as :mod:`vlcl_bench.records.schema` stores them."""
     evaluator = _evaluate_captions if protocol.captioned else _evaluate_labels
-    return pd.concat(evaluator(player, protocol, stored, stage, progress), ignore_index=True)
+    return pd.concat(evaluator(learner, protocol, stored, stage, progress), ignore_index=True)
 
 
 def _evaluate_labels(
-    player: Player, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
+    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
 ) -> list[pd.DataFrame]:
     """A frame for each task. Batches mix all test pictures of a data set, also where its classes are several tasks."""
     queries, union, plain = label_spaces(protocol)
@@ -49,14 +50,14 @@ def _evaluate_labels(
     count = int(merged.max()) + 1
     total, done, frames = sum(len(data.test) for data in stored), 0, []
     for place, (query, data) in enumerate(zip(queries, stored, strict=True)):
-        steps = [step for step in protocol.steps if step.dataset == place]
-        seen = [step.seen for step in steps[: max(0, stage - protocol.steps.index(steps[0]))]]
+        specs = [spec for spec in protocol.tasks if spec.dataset == place]
+        seen = [spec.seen for spec in specs[: max(0, stage - protocol.tasks.index(specs[0]))]]
         order = np.random.default_rng(derive_seed(0, "evaluation order", data.name)).permutation(len(data.test))
         answers: list[dict[str, np.ndarray]] = []
         for start in range(0, len(order), protocol.evaluation_batch):
             rows = order[start : start + protocol.evaluation_batch]
             # All names first: their prompts are those of every data set, and so are encoded in one go.
-            every, own, plainly = player.score(np.ascontiguousarray(data.test[rows]), [union, query, plain])
+            every, own, plainly = learner.score(np.ascontiguousarray(data.test[rows]), [union, query, plain])
             answer = _answers(rows, own)
             answer["agnostic_top1"] = merged_top1(every, merged, count)
             answer["agnostic_plain_top1"] = merged_top1(plainly, merged_plain, count)
@@ -68,9 +69,9 @@ def _evaluate_labels(
         found = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
         frame = pd.DataFrame(found).sort_values("sample", kind="stable")
         frames += [
-            _of_task(frame, protocol, number, step, stage)
-            for number, step in enumerate(protocol.steps, 1)
-            if step.dataset == place
+            _of_task(frame, protocol, number, spec, stage)
+            for number, spec in enumerate(protocol.tasks, 1)
+            if spec.dataset == place
         ]
     return frames
 
@@ -83,26 +84,26 @@ def _best_seen(logits: np.ndarray, seen: tuple[int, ...] | None) -> np.ndarray:
     return ids[logits[:, ids].argmax(axis=1)]
 
 
-def _of_task(frame: pd.DataFrame, protocol: Protocol, number: int, step: Step, stage: int) -> pd.DataFrame:
+def _of_task(frame: pd.DataFrame, protocol: Protocol, number: int, spec: TaskSpec, stage: int) -> pd.DataFrame:
     """The rows of one task of a data set's predictions, its samples counted from 0."""
-    part = frame.iloc[protocol.test_rows(step)].copy()
+    part = frame.iloc[protocol.test_rows(spec)].copy()
     part["sample"] = np.arange(len(part))
-    if SEEN_COLUMN in part and (number > stage or step.classes is None):
+    if SEEN_COLUMN in part and (number > stage or spec.classes is None):
         part[SEEN_COLUMN] = NOT_RECORDED  # a task that was not learned yet has no such answer
-    part.insert(0, "task", step.name)
+    part.insert(0, "task", spec.name)
     part.insert(0, "stage", stage)
     return part
 
 
 def _evaluate_captions(
-    player: Player, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
+    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
 ) -> list[pd.DataFrame]:
     """A frame for each task: retrieval in both directions within its gallery, and a caption from the bank."""
-    bank = protocol.counted_bank
+    bank = counted_bank(protocol.bank_captions)
     bank_query = caption_query(None, bank.captions)
     total, done, frames = sum(len(data.test) for data in stored), 0, []
-    for step, data in zip(protocol.steps, stored, strict=True):
-        captions = protocol.manifests[step.dataset].captions("test")
+    for spec, data in zip(protocol.tasks, stored, strict=True):
+        captions = protocol.manifests[spec.dataset].captions("test")
         texts = [text for own in captions for text in own]
         order = np.random.default_rng(derive_seed(0, "evaluation order", data.name)).permutation(len(data.test))
         # A method must not see which captions belong together: they are shuffled, and their scores put back.
@@ -113,7 +114,7 @@ def _evaluate_captions(
         nearest = np.empty((len(order), min(NEAREST, len(bank.captions))), np.int64)
         for start in range(0, len(order), protocol.evaluation_batch):
             rows = order[start : start + protocol.evaluation_batch]
-            own, banked = player.score(np.ascontiguousarray(data.test[rows]), [gallery, bank_query])
+            own, banked = learner.score(np.ascontiguousarray(data.test[rows]), [gallery, bank_query])
             top.add(rows, own[:, back])
             nearest[rows] = best_columns(banked, nearest.shape[1])
             done += len(rows)
@@ -121,7 +122,7 @@ def _evaluate_captions(
         answers: dict[str, np.ndarray] = {
             "i2t": top.i2t(), "t2i": top.t2i(), "caption": bank.choose(nearest), "nearest": nearest[:, 0],
         }  # fmt: skip
-        frames.append(answers_frame(stage, step.name, answers))
+        frames.append(answers_frame(stage, spec.name, answers))
     return frames
 
 

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vlcl_bench.common.fileio import canonical_json, machine_error, sha256_text, write_atomic
 from vlcl_bench.errors import IntegrityError
-from vlcl_bench.fileio import canonical_json, machine_error, sha256_text, write_atomic
 
 Event = dict[str, Any]
 JOURNAL_NAME = "journal.jsonl"

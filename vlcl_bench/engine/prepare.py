@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vlcl_bench.backbones import load_backbone, weights_sha256
 from vlcl_bench.backbones.base import Backbone
-from vlcl_bench.data.sources import Places
-from vlcl_bench.engine.data import ReferencePlan, describe_data, plan_reference
-from vlcl_bench.engine.reporter import Reporter
+from vlcl_bench.common.progress import Reporter
+from vlcl_bench.data.interface import Places
+from vlcl_bench.data.reference import ReferencePlan, plan_reference
+from vlcl_bench.engine.pictures import describe_data
+from vlcl_bench.engine.sandbox.limits import Limits
 from vlcl_bench.engine.synthesis import plan_recipe
 from vlcl_bench.errors import UsageError
-from vlcl_bench.isolation.limits import Limits
-from vlcl_bench.methods.reference import GENERATOR
-from vlcl_bench.methods.registry import LoadedMethod, load_method, make_config
-from vlcl_bench.protocols import Protocol, load_protocol
-from vlcl_bench.records import Identity
+from vlcl_bench.methods.card import MethodCard
+from vlcl_bench.methods.registry import MethodRef
+from vlcl_bench.protocols.load import load_protocol
+from vlcl_bench.protocols.stream import Protocol
+from vlcl_bench.records.schema import Identity
+from vlcl_bench.synthesis import GENERATOR
 
 if TYPE_CHECKING:
     from vlcl_bench.synthesis.generator import Recipe
@@ -46,8 +50,8 @@ class Request:
     limits: Limits = field(default_factory=Limits)
 
 
-Describe = Callable[[Protocol], tuple[LoadedMethod, Any]]
-"""What says which method it is and with which settings, where its file must not be imported here."""
+Describe = Callable[[MethodRef, Protocol], MethodCard]
+"""What has a method describe itself, where its file must not be imported here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +59,8 @@ class Prepared:
     """All that a run needs but the pictures, which are still to be opened, and its identity."""
 
     protocol: Protocol
-    loaded: LoadedMethod
-    config: Any
+    method: MethodRef
+    card: MethodCard
     backbone: Backbone
     places: Places
     reference: ReferencePlan | None
@@ -78,11 +82,11 @@ def prepare(
     backbone must not be trained. ``describe`` takes the place of importing the method here.
     """
     protocol = load_protocol(request.protocol)
+    method = MethodRef.parse(request.method)
     if describe is None:
-        loaded = load_method(request.method)
-        config = make_config(loaded.cls, request.settings, protocol.scale)
+        card = MethodCard.of(method.load(), request.settings, protocol.scale)
     else:
-        loaded, config = describe(protocol)
+        card = describe(method, protocol)
     places = Places.given(request.data_root, request.hub_root)
     name = request.backbone or protocol.backbone
     found = (known or {}).get(name)
@@ -95,20 +99,21 @@ def prepare(
     backbone, digest = found
     check_picture_size(backbone, protocol)
     describe_data(protocol, places, reporter)
-    kinds = tuple(kind for kind in loaded.cls.auxiliary if kind != GENERATOR)
-    reference = plan_reference(protocol, kinds, config, places)
-    recipe = plan_recipe(protocol, loaded.cls.auxiliary, config)
+    kinds = tuple(kind for kind in card.reference if kind != GENERATOR)
+    lends = partial(protocol.world.plan_reference, places=places, side=protocol.side)
+    reference = plan_reference(lends, kinds, protocol.budget.auxiliary_size, card.settings)
+    recipe = plan_recipe(protocol, card)
     auxiliary = (reference.identity if reference else {}) | ({GENERATOR: recipe.identity()} if recipe else {})
-    settings = config.model_dump(mode="json")
+    settings = dict(card.settings)
     if recipe and settings.get("generator") is not None:
         settings["generator"] = recipe.name
     identity = Identity(
         protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
-        method=loaded.name, method_source_sha256=loaded.source_sha256, config=settings,
+        method=method.name, method_source_sha256=method.source_sha256, config=settings,
         backbone=backbone.name, backbone_sha256=digest, seed=request.seed,
         auxiliary=auxiliary,
     )  # fmt: skip
-    return Prepared(protocol, loaded, config, backbone, places, reference, recipe, identity)
+    return Prepared(protocol, method, card, backbone, places, reference, recipe, identity)
 
 
 def check_picture_size(backbone: Backbone, protocol: Protocol) -> None:

@@ -18,7 +18,7 @@ import torch
 from vlcl_bench import __version__
 from vlcl_bench.engine.journal import Journal
 from vlcl_bench.errors import MachineError, UsageError
-from vlcl_bench.records import Provenance
+from vlcl_bench.records.schema import Provenance
 
 
 def choose_device(name: str) -> torch.device:

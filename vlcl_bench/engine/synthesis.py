@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vlcl_bench.errors import UsageError
-from vlcl_bench.methods.reference import GENERATOR
-from vlcl_bench.protocols import Protocol
+from vlcl_bench.protocols.stream import Protocol
+from vlcl_bench.synthesis import GENERATOR
 
 if TYPE_CHECKING:
     import torch
 
-    from vlcl_bench.engine.reporter import Reporter
-    from vlcl_bench.methods.base import Method
+    from vlcl_bench.common.progress import Reporter
+    from vlcl_bench.methods.card import MethodCard
     from vlcl_bench.synthesis.generator import Recipe
-    from vlcl_bench.synthesis.lent import Synthesis
+    from vlcl_bench.synthesis.loan import Synthesis
     from vlcl_bench.synthesis.prompts import Ordered
     from vlcl_bench.synthesis.store import Made
 
 
-def plan_recipe(protocol: Protocol, kinds: Sequence[str], config: Any) -> Recipe | None:
+def plan_recipe(protocol: Protocol, card: MethodCard) -> Recipe | None:
     """How a method that declares a generator has its pictures made; ``None`` for one that declares none.
 
-    Its settings ``generator`` (``None``: Stable Diffusion 1.5, or the mini one), ``denoising_steps``, ``guidance`` and
-    ``picture_size`` (``None``: the pipeline's own) decide.
+    Its settings ``generator`` (``None``: the world's own), ``denoising_steps``, ``guidance`` and ``picture_size``
+    (``None``: the pipeline's own) decide.
     """
-    if GENERATOR not in kinds:
+    if GENERATOR not in card.reference:
         return None
-    from vlcl_bench.synthesis.generator import FULL_STEPS, MINI, STABLE_DIFFUSION, Recipe
+    from vlcl_bench.synthesis.generator import FULL_STEPS, Recipe
 
     return Recipe(
-        getattr(config, "generator", None) or (MINI if protocol.scale == "mini" else STABLE_DIFFUSION),
-        getattr(config, "denoising_steps", FULL_STEPS),
-        getattr(config, "guidance", None),
-        getattr(config, "picture_size", None),
+        card.settings.get("generator") or protocol.world.generator,
+        card.settings.get("denoising_steps", FULL_STEPS),
+        card.settings.get("guidance"),
+        card.settings.get("picture_size"),
     )
 
 
@@ -44,23 +44,30 @@ def open_synthesis(protocol: Protocol, recipe: Recipe | None, root: Path, device
     if recipe is None:
         return None
     from vlcl_bench.synthesis.generator import Generator
-    from vlcl_bench.synthesis.lent import Synthesis
+    from vlcl_bench.synthesis.loan import Synthesis
     from vlcl_bench.synthesis.store import SyntheticStore
 
-    return Synthesis(SyntheticStore(root, Generator(recipe, device)), protocol.side, protocol.scale)
+    return Synthesis(SyntheticStore(root, Generator(recipe, device)), protocol.side, protocol.world.prompt_names)
+
+
+@dataclass(frozen=True)
+class Share:
+    """The ``number``-th (from 1) of ``count`` parts of a run's synthetic pictures."""
+
+    number: int = 1
+    count: int = 1
 
 
 def fill_share(
     protocol: Protocol,
-    method: type[Method],
-    config: Any,
+    card: MethodCard,
     seed: int,
-    share: tuple[int, int],
+    share: Share,
     root: Path,
     device: torch.device,
     reporter: Reporter,
 ) -> Made:
-    """Make the k-th of n parts of all pictures that a run will ask for, task by task.
+    """Make a part of all pictures that a run will ask for, task by task.
 
     Raises :class:`UsageError` for a method that declares no generator or does not say how many pictures it wants.
     """
@@ -70,16 +77,17 @@ def fill_share(
     # As in a run, which would otherwise make other pictures on a GPU.
     settle_determinism()
     settle_precision(device)
-    synthesis = open_synthesis(protocol, plan_recipe(protocol, method.auxiliary, config), root, device)
-    count = getattr(config, "pictures", None)
+    synthesis = open_synthesis(protocol, plan_recipe(protocol, card), root, device)
+    count = card.settings.get("pictures")
     if synthesis is None or count is None:
         raise UsageError(
-            f"{method.title} declares no generator with a setting `pictures`",
+            f"{card.title} declares no generator with a setting `pictures`",
             "Methods with synthetic pictures are, for instance, gift and generative_replay.",
         )
     wanted: list[Ordered] = []
-    for task in range(1, len(protocol.steps) + 1):
-        learned = protocol.prompts_before(task) if getattr(config, "task_prompts", True) else ()
+    for task in range(1, len(protocol.tasks) + 1):
+        learned = protocol.prompts_before(task) if card.settings.get("task_prompts", True) else ()
         wanted += synthesis.orders(count, learned, task, seed)
-    with reporter.phase(f"making pictures, part {share[0]} of {share[1]}", len(wanted)) as progress:
-        return synthesis.store.fill(wanted, AT_ONCE, lambda made, total: progress(made, total, ""), share)
+    with reporter.phase(f"making pictures, part {share.number} of {share.count}", len(wanted)) as progress:
+        report = lambda made, total: progress(made, total, "")  # noqa: E731
+        return synthesis.store.fill(wanted, AT_ONCE, report, (share.number, share.count))

@@ -41,7 +41,7 @@ class Method(nn.Module, ABC):
     """Values that replace published strengths on the mini protocols, chosen on ``mini-dev``."""
 
     auxiliary: ClassVar[tuple[str, ...]] = ()
-    """Data beside the tasks that the method uses: ``pictures``, ``texts``; see :mod:`vlcl_bench.methods.reference`."""
+    """Data beside the tasks that the method uses: ``pictures``, ``texts``; see :mod:`vlcl_bench.data.reference`."""
 
     Config: ClassVar[type[BaseModel]] = Config
     """The class of the method's settings."""

@@ -14,7 +14,7 @@ import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vlcl_bench.fileio import sha256_bytes, sha256_text
+from vlcl_bench.common.fileio import sha256_bytes, sha256_text
 
 OWN_PACKAGES = ("vlcl_bench", "baselines")
 """Packages whose modules may move: of an import from them the names count, and the module does not."""
@@ -79,8 +79,8 @@ def token_digest(source: bytes) -> str:
         tokens = list(tokenize.tokenize(io.BytesIO(source).readline))
     except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
         return sha256_bytes(source)
-    imports = [node for node in ast.walk(tree) if _is_own_import(node)]
-    bound = {f"{alias.name} as {alias.asname}" for node in imports for alias in node.names}  # type: ignore[attr-defined]
+    imports = _own_imports(tree)
+    bound = {f"{alias.name} as {alias.asname}" for node in imports for alias in node.names}
     lines = _lines(source)
     silent = _starts([*imports, *_docstrings(tree)], lines)
     # Where a block ends is said at the statement after it, which may be silent.
@@ -124,10 +124,14 @@ def _text(lines: Sequence[str], start: Position, end: Position) -> str:
     return "".join(part)
 
 
-def _is_own_import(node: ast.AST) -> bool:
+def _own_imports(tree: ast.AST) -> list[ast.Import | ast.ImportFrom]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) and _is_own(node)]
+
+
+def _is_own(node: ast.Import | ast.ImportFrom) -> bool:
     if isinstance(node, ast.ImportFrom):
         return node.level > 0 or (node.module or "").partition(".")[0] in OWN_PACKAGES
-    return isinstance(node, ast.Import) and all(alias.name.partition(".")[0] in OWN_PACKAGES for alias in node.names)
+    return all(alias.name.partition(".")[0] in OWN_PACKAGES for alias in node.names)
 
 
 def _docstrings(tree: ast.AST) -> list[ast.stmt]:

@@ -12,12 +12,13 @@ from pydantic import BaseModel, Field
 from torch import Tensor
 
 from vlcl_bench.methods.base import FineTuneConfig, LossMethod
-from vlcl_bench.methods.context import Context, shuffled
-from vlcl_bench.methods.reference import GENERATOR
+from vlcl_bench.methods.batches import shuffled
+from vlcl_bench.methods.context import Context
+from vlcl_bench.synthesis import GENERATOR
 from vlcl_bench.tasks import Task
 
 if TYPE_CHECKING:
-    from vlcl_bench.synthesis.lent import SyntheticSet
+    from vlcl_bench.synthesis.loan import SyntheticSet
 
 
 class SyntheticConfig(FineTuneConfig):

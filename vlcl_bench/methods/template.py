@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vlcl_bench.common.fileio import write_atomic
 from vlcl_bench.errors import UsageError
-from vlcl_bench.fileio import write_atomic
 
 TEMPLATE = '''"""{title}: say here in one line what it does and where it comes from."""
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from vlcl_bench.common.fileio import pretty_json, read_json, write_atomic
 from vlcl_bench.engine.prepare import Request
 from vlcl_bench.errors import IntegrityError, UsageError, first_invalid
-from vlcl_bench.fileio import pretty_json, read_json, write_atomic
 from vlcl_bench.methods.registry import list_methods
-from vlcl_bench.metrics import FloatArray
-from vlcl_bench.records import RECORD_NAME, Record, compact_record, read_record
-from vlcl_bench.same_answers import seed_spread
+from vlcl_bench.records.files import RECORD_NAME, compact_record, read_record
+from vlcl_bench.records.schema import Record
+from vlcl_bench.scoring.metrics import FloatArray
+from vlcl_bench.scoring.reproduction import seed_spread
 from vlcl_bench.sweep.plan import read_sweep, requests
 
 FOLDER = Path("tests/expectations")

@@ -16,7 +16,7 @@ from vlcl_bench.errors import UsageError, first_invalid
 
 if TYPE_CHECKING:
     from vlcl_bench.backbones.base import Backbone
-    from vlcl_bench.engine.reporter import Reporter
+    from vlcl_bench.common.progress import Reporter
 
 EXAMPLE = """[[runs]]
 protocols = ["mini-mtil-1", "mini-mtil-2"]
@@ -141,7 +141,7 @@ def plan(sweep: SweepFile, base: Request, submissions: Path, reporter: Reporter)
         prepared = prepare(request, reporter, backbones)
         digest = prepared.identity.run_hash
         committed = next(iter(sorted(submissions.glob(f"*/runs/{digest}/run.json"))), None)
-        stages = len(prepared.protocol.steps) + 1
+        stages = len(prepared.protocol.tasks) + 1
         planned = found.setdefault(digest, Planned(request, digest, base.runs / digest, stages, committed))
         found[digest] = replace(planned, places=(*planned.places, place))
     return list(found.values())

@@ -18,7 +18,8 @@ from typing import Any, Literal
 from vlcl_bench.engine.journal import JOURNAL_NAME, LOCK_NAME
 from vlcl_bench.engine.prepare import Request
 from vlcl_bench.errors import UsageError, VlclError
-from vlcl_bench.records import RECORD_NAME, Record, read_record
+from vlcl_bench.records.files import RECORD_NAME, read_record
+from vlcl_bench.records.schema import Record
 from vlcl_bench.sweep.plan import Planned
 
 State = Literal["waiting", "running", "done", "failed", "committed"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vlcl_bench.board.markdown import table
-from vlcl_bench.board.render import LABELS
+from vlcl_bench.board.render.markdown import table
+from vlcl_bench.board.render.texts import LABELS
 from vlcl_bench.board.rows import statistic
-from vlcl_bench.metrics import format_metric
+from vlcl_bench.scoring.ground_truth import ground_truth
+from vlcl_bench.scoring.metrics import format_metric
 
 if TYPE_CHECKING:
-    from vlcl_bench.records import Record
+    from vlcl_bench.records.schema import Record
     from vlcl_bench.sweep.plan import ResultsTable, SweepFile
     from vlcl_bench.sweep.runner import Job
 
@@ -74,14 +75,14 @@ def _differences(asked: ResultsTable, done: Sequence[Sequence[Job]]) -> list[dic
 
     ``None`` for that row itself and for rows without runs.
     """
-    from vlcl_bench.compare import compare, holm
-    from vlcl_bench.protocols import load_protocol
-    from vlcl_bench.records import PREDICTIONS_NAME, read_predictions
+    from vlcl_bench.protocols.load import load_protocol
+    from vlcl_bench.records.files import PREDICTIONS_NAME, read_predictions
+    from vlcl_bench.scoring.significance import compare, holm
 
     names = [row.name for row in asked.rows]
     if not asked.against or not done[names.index(asked.against)]:
         return [None] * len(names)
-    key = load_protocol(asked.protocol).answer_key
+    key = ground_truth(load_protocol(asked.protocol))
 
     def scores(jobs: Sequence[Job]) -> dict[int, Any]:
         return {

@@ -16,13 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from vlcl_bench.common.fileio import read_json, sha256_file, sha256_text
+from vlcl_bench.data.world import worlds
 from vlcl_bench.errors import MachineError, UsageError, VlclError
-from vlcl_bench.fileio import read_json, sha256_file, sha256_text
 from vlcl_bench.synthesis.prompts import Ordered
 
-MINI = "vlcl-mini-diffusion/v1"
-MINI_FOLDER = Path(__file__).parent / "mini"
-STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 FULL_STEPS = 50
 """From so many steps on a pipeline keeps its own scheduler; with fewer it gets DPM-Solver++ where it can."""
 AT_ONCE = 8
@@ -38,11 +36,11 @@ ELSEWHERE = "Try another --device, or a smaller pipeline: --set generator=FOLDER
 class Recipe:
     """How pictures are made: the pipeline (see below), steps, guidance, pixels.
 
-    The pipeline is the mini one, a folder, or a name of the hub, also as ``NAME@REVISION``. ``guidance`` and ``size``
+    The pipeline is one that comes with a world, a folder, or a name of the hub, also as ``NAME@REVISION``. ``guidance`` and ``size``
     ``None`` are the pipeline's own. ``size`` is in pixels of a side.
     """
 
-    pipeline: str = STABLE_DIFFUSION
+    pipeline: str
     steps: int = FULL_STEPS
     guidance: float | None = None
     size: int | None = None
@@ -52,13 +50,13 @@ class Recipe:
 
         Raises :class:`MachineError` where they are neither here nor to be had.
         """
-        if self.pipeline == MINI:
-            if MINI_FOLDER.is_dir():
-                return MINI_FOLDER
+        shipped = shipped_pipelines().get(self.pipeline)
+        if shipped is not None:
+            if shipped.is_dir():
+                return shipped
             raise MachineError(
-                f"the mini diffusion model is not in this installation: there is no {MINI_FOLDER}",
-                "Install the project again, or train it: vlcl world diffuse FOLDER --work WORK, then "
-                "--set generator=FOLDER.",
+                f"the text-to-image model {self.pipeline!r} is not in this installation: there is no {shipped}",
+                "Install the project again, or name another: --set generator=FOLDER.",
             )
         return self._place if self._place.is_dir() else downloaded(self.pipeline)
 
@@ -70,7 +68,7 @@ class Recipe:
     @property
     def name(self) -> str:
         """The pipeline's name in a record; a folder's place is nobody's business, its content has a hash."""
-        return self.pipeline if self.pipeline == MINI or not self._place.is_dir() else "folder"
+        return self.pipeline if self.pipeline in shipped_pipelines() or not self._place.is_dir() else "folder"
 
     def identity(self) -> str:
         """The recipe in a line, with the hash of the pipeline's files: part of a run's identity and a picture's key."""
@@ -79,6 +77,11 @@ class Recipe:
         rest += [f"guidance {self.guidance:g}"] if self.guidance is not None else []
         rest += [f"{self.size} pixels"] if self.size is not None else []
         return f"{self.name} {digest}, {', '.join(rest)}"
+
+
+def shipped_pipelines() -> dict[str, Path]:
+    """The pipelines that come with the installed worlds."""
+    return {name: folder for world in worlds() for name, folder in world.pipelines().items()}
 
 
 @functools.cache
@@ -119,13 +122,12 @@ def weight_bytes(folder: Path) -> int:
 
 
 def pipeline_files(folder: Path, *patterns: str) -> dict[str, Path]:
-    """The files of a pipeline by name; of the mini one also the weights of the text encoder that it borrows."""
-    from vlcl_bench import backbones
-
+    """The files of a pipeline by name, with the weights of a text encoder that it borrows from a world's backbone."""
     files = sorted({path for pattern in patterns for path in folder.rglob(pattern) if not _unused(path, folder)})
     found = {path.relative_to(folder).as_posix(): path for path in files}
     borrowed = pipeline_index(folder).get("text_backbone")
-    return found | ({borrowed: backbones.MINI_CHECKPOINT} if borrowed == backbones.MINI else {})
+    lent = {name: path for world in worlds() for name, path in world.checkpoints().items() if name == borrowed}
+    return found | lent
 
 
 def _unused(path: Path, folder: Path) -> bool:
@@ -264,11 +266,9 @@ def load_pipeline(recipe: Recipe, device: torch.device) -> Any:
     logging.disable_progress_bar()
     further_logging.disable_progress_bar()
     folder = recipe.folder()
-    cls: Any = DiffusionPipeline
-    if pipeline_index(folder).get("_class_name") == "MiniTextToImagePipeline":
-        from vlcl_bench.synthesis.mini_pipeline import MiniTextToImagePipeline
-
-        cls = MiniTextToImagePipeline
+    kinds = {name: kind for world in worlds() for name, kind in world.pipeline_classes().items()}
+    kind = kinds.get(str(pipeline_index(folder).get("_class_name")))
+    cls: Any = DiffusionPipeline if kind is None else kind()
     precision = torch.float16 if device.type == "cuda" else torch.float32
     whole = "Is the copy whole? `transformers` and `diffusers` of the lock file must be installed."
     with quiet(), warnings.catch_warnings(), told(f"the pipeline in {folder} does not load", whole):

@@ -24,17 +24,9 @@ class Ordered:
     seed: int
 
 
-def base_prompts(scale: str) -> tuple[str, ...]:
-    """Prompts of what the model knew before any task: ImageNet's names, or those of the mini world's pretraining."""
-    if scale == "mini":
-        from vlcl_bench.synthesis.mini_names import names
-
-        found: Sequence[str] = names()
-    else:
-        from open_clip import IMAGENET_CLASSNAMES
-
-        found = IMAGENET_CLASSNAMES
-    return tuple(BASE_TEMPLATE.replace("{c}", name) for name in found)
+def base_prompts(names: Sequence[str]) -> tuple[str, ...]:
+    """Prompts of what the model knew before any task, from its ``names`` (:meth:`World.prompt_names`)."""
+    return tuple(BASE_TEMPLATE.replace("{c}", name) for name in names)
 
 
 def picture_seed(task: int, number: int, run_seed: int) -> int:

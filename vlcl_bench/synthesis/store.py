@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from vlcl_bench.common.fileio import canonical_json, sha256_text, write_atomic
 from vlcl_bench.data.originals import decode
 from vlcl_bench.errors import IntegrityError, MethodError
-from vlcl_bench.fileio import canonical_json, sha256_text, write_atomic
 from vlcl_bench.synthesis.generator import Generator
 from vlcl_bench.synthesis.prompts import Ordered
 

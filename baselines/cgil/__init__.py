@@ -1,0 +1,1 @@
+"""CGIL: the method and its autoencoders."""

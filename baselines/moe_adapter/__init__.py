@@ -1,0 +1,1 @@
+"""MoE-Adapter: the method, its mixtures of experts, and the selector of the task."""

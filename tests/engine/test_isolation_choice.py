@@ -1,0 +1,113 @@
+"""Which isolation is taken, and what is said where it cannot be had."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from support.harness import method_file, vlcl
+
+from vlcl_bench.engine.prepare import Request
+from vlcl_bench.engine.sandbox import container
+from vlcl_bench.engine.sandbox.supervisor import supervised
+from vlcl_bench.errors import MachineError, MethodError, UsageError
+from vlcl_bench.methods.card import MethodCard
+from vlcl_bench.methods.registry import MethodRef
+from vlcl_bench.protocols.load import load_protocol
+
+SAID = {
+    "title": "T", "deterministic": False, "reference": [], "settings": {"a": 0.1}, "defaults": {"a": 0.2},
+    "unranked_because": "",
+}  # fmt: skip
+
+
+def test_what_comes_from_a_file_or_folder_is_isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    method_file(tmp_path / "entry", "    pass\n", name="method.py")
+    method_file(tmp_path, "    pass\n", name="my.py")
+    (tmp_path / "finetune").mkdir()
+    kinds = {name: MethodRef.parse(name).default_isolation for name in ("finetune", "my.py", "my.py:Mine", "./entry")}
+    assert kinds == {"finetune": "inline", "my.py": "process", "my.py:Mine": "process", "./entry": "process"}
+
+
+def test_a_method_is_found_without_being_imported(tmp_path: Path) -> None:
+    path = method_file(tmp_path / "entry", "    raise_me = 1 / 0\n", name="method.py")
+    method = MethodRef.parse(str(path.parent))
+    assert (method.name, method.path, method.folder) == ("entry", path, path.parent)
+    mine = method_file(tmp_path, "    pass\n")
+    for spec in ("finetune", "auto_seed_vl2", str(mine), f"{mine}:Mine"):
+        method = MethodRef.parse(spec)
+        again = MethodRef.parse(method.specification)
+        assert (again.path, again.class_name, again.source_sha256) == (
+            method.path, method.class_name, method.source_sha256,
+        )  # fmt: skip
+    with pytest.raises(UsageError, match="no method file"):
+        MethodRef.parse("nothing.py")
+    with pytest.raises(UsageError, match="unknown method 'finetun'"):
+        MethodRef.parse("finetun")
+
+
+def test_an_entry_point_can_only_be_inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Point:
+        name, value = "theirs", "their.module"
+
+    monkeypatch.setattr("vlcl_bench.methods.registry.entry_points", lambda group: [Point])
+    request = Request("mini-dev", "theirs", isolation="process")
+    with supervised(request, torch.device("cpu")) as supervisor, pytest.raises(UsageError, match="installed package"):
+        supervisor.describe(MethodRef.parse("theirs"), load_protocol("mini-dev"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--isolation", "jail"), "--isolation 'jail' is not one of inline, process, container"),
+        (("--time-limit", "soon"), "--time-limit 'soon' is not a number of seconds"),
+        (("--memory-limit", "much"), "--memory-limit 'much' is not an amount of memory"),
+    ],
+)
+def test_options_that_make_no_sense(arguments: tuple[str, ...], said: str) -> None:
+    ended = vlcl("run", "--protocol", "mini-dev", "--method", "finetune", *arguments)
+    assert (ended.code, said in ended.err) == (2, True), ended.err
+
+
+def test_without_bubblewrap_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MachineError, match="no `bwrap` here") as caught:
+        container.require_bwrap()
+    assert "apt-get install bubblewrap" in str(caught.value.hint)
+    (tmp_path / "bwrap").write_text("#!/bin/sh\necho no permission >&2; exit 1\n")
+    (tmp_path / "bwrap").chmod(0o755)
+    with pytest.raises(MachineError, match="may not make a container here: no permission"):
+        container.require_bwrap()
+
+
+def test_a_container_binds_only_what_is_named(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    line = container.contained(["python"], tmp_path / "scratch", [tmp_path / "own", tmp_path / "gone"], [tmp_path])
+    text = " ".join(line)
+    assert "--unshare-all" in line
+    assert f"--ro-bind {tmp_path / 'own'} {tmp_path / 'own'}" in text
+    assert "gone" not in text
+    assert f"--bind {tmp_path / 'scratch'}" in text
+    assert str(Path.home() / ".ssh") not in text
+    assert not any(line[i : i + 3] == ["--ro-bind", "/", "/"] for i in range(len(line)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"title": 3}, {"title": ""}, {"title": "x" * 300}, {"deterministic": 1}, {"reference": [1]}, {"settings": []},
+     {"unranked_because": None}, {"defaults": None}, {"more": 1}],
+)  # fmt: skip
+def test_a_card_that_is_none(change: dict[str, object]) -> None:
+    with pytest.raises(MethodError, match="does not describe itself rightly"):
+        MethodCard.read(SAID | change)
+    with pytest.raises(MethodError):
+        MethodCard.read(None)
+
+
+def test_a_card_is_plain_data_that_crosses_as_it_is() -> None:
+    card = MethodCard.of(MethodRef.parse("l2").load(), {"weight": 0.5}, "mini")
+    assert (card.title, card.settings["weight"], card.defaults["weight"]) == ("l2 baseline", 0.5, 0.1)
+    assert MethodCard.read(json.loads(json.dumps(card.model_dump(mode="json")))) == card

@@ -1,0 +1,346 @@
+"""A submission's way: written by ``new``, filled by ``add``, passed by ``check``; what is said and does not refuse."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from support.harness import vlcl
+from support.submission_fixture import ROOT, Mine, committed, make, with_logits
+
+from vlcl_bench.errors import IntegrityError, UsageError
+from vlcl_bench.methods.registry import load_method
+from vlcl_bench.methods.source import source_digest
+from vlcl_bench.protocols.load import load_protocol
+from vlcl_bench.records.files import read_predictions, read_record
+from vlcl_bench.records.rescoring import rescored
+from vlcl_bench.scoring.ground_truth import ground_truth
+from vlcl_bench.submissions.add import add_runs
+from vlcl_bench.submissions.check import _rows, check_data
+from vlcl_bench.submissions.manifest import read_submission
+from vlcl_bench.submissions.new import new_submission
+from vlcl_bench.submissions.text import unsafe
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("good") / "mine").folder
+
+
+@pytest.fixture
+def mine(once, tmp_path):
+    return Mine(shutil.copytree(once, tmp_path / "submissions" / "mine"))
+
+
+@pytest.fixture
+def run(mine, tmp_path):
+    """A full run of ``mine`` as ``vlcl run`` leaves it, apart from the submission, which then has none."""
+    mine.edit_predictions(with_logits)
+    mine.edit_record(lambda record: record.update(predictions_full_sha256=""))
+    target = tmp_path / "runs" / mine.run.name
+    shutil.move(mine.run, target)
+    (target / "journal.jsonl").write_text("{}\n")
+    return target
+
+
+def notes(faults):
+    return [fault.code for fault in faults if not fault.severe]
+
+
+# Committed submissions
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("submissions/*/submission.toml")))
+def test_what_every_committed_submission_says_of_itself_is_in_order(name):
+    found, faults = read_submission(ROOT / "submissions" / name)
+    assert faults == []
+    assert found is not None
+    assert found.name
+
+
+def test_the_committed_runs_of_the_untouched_model_pass():
+    assert check_data(ROOT / "submissions" / "zero_shot") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("submissions/*/submission.toml")))
+def test_every_committed_submission_passes(name):
+    assert [fault for fault in check_data(ROOT / "submissions" / name) if fault.severe] == []
+
+
+# New
+
+
+def test_a_new_submission_runs_as_it_is_and_says_what_is_left_to_write(tmp_path):
+    ended = vlcl("submit", "new", "my-entry", "--folder", tmp_path / "submissions")
+    assert ended.code == 0
+    folder = tmp_path / "submissions" / "my-entry"
+    assert sorted(path.name for path in folder.iterdir()) == ["method.py", "submission.toml"]
+    assert f"vlcl submit check {folder}" in ended.out
+    method = load_method(str(folder))
+    assert (method.title, method.__name__) == ("my entry", "MyEntry")
+    said = [fault for fault in check_data(folder) if fault.severe]
+    assert {fault.code for fault in said} == {"toml-text"}
+    assert sorted(fault.message.split("'")[1] for fault in said) == ["authors.0", "paper"]
+    toml = folder / "submission.toml"
+    toml.write_text(toml.read_text().replace("TODO: ", ""))
+    assert [(fault.code, fault.severe) for fault in check_data(folder)] == [("no-runs", False)]
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "-a", "a b", "a.b", "ä", "a\n", "x" * 65, "zscl", "ZSCL"])
+def test_a_name_that_a_submission_cannot_have_is_refused_and_nothing_is_written(name, tmp_path):
+    with pytest.raises(UsageError, match="name of a"):
+        new_submission(name, tmp_path / "submissions")
+    assert not (tmp_path / "submissions").exists()
+
+
+@pytest.mark.parametrize("name", ["method", "loss-method", "3d", "_".join("abc")])
+def test_the_class_of_a_new_method_never_hides_what_it_derives_from(name, tmp_path):
+    assert issubclass(load_method(str(new_submission(name, tmp_path))), object)
+
+
+def test_a_name_in_other_letters_is_the_same_name(tmp_path):
+    new_submission("Mine", tmp_path)
+    with pytest.raises(UsageError, match="exists already"):
+        new_submission("mine", tmp_path)
+
+
+# Add
+
+
+def test_a_run_is_added_compact_and_the_submission_then_passes(mine, run):
+    before = read_record(run)
+    ended = vlcl("submit", "add", run, "--to", mine.folder)
+    assert ended.code == 0, ended.err
+    assert f"{mine.folder / 'runs' / before.run_hash}: mini-mtil-1, seed 0: added" in ended.out
+    assert sorted(path.name for path in mine.run.iterdir()) == ["predictions.parquet", "run.json"]
+    after = read_record(mine.run)
+    assert after.predictions_full_sha256 == before.predictions_sha256 != after.predictions_sha256
+    assert "logit1" not in read_predictions(mine.run / "predictions.parquet")
+    assert rescored(mine.run, after) == rescored(run, before)
+    assert [fault for fault in mine.check() if fault.severe] == []
+
+
+def test_adding_a_run_again_changes_nothing(mine, run):
+    add_runs([run], mine.folder)
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in mine.run.iterdir()}
+    again = add_runs([run], mine.folder)
+    assert [one.before for one in again] == [True]
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in mine.run.iterdir()} == before
+
+
+def test_a_run_is_found_by_the_beginning_of_its_hash(mine, run):
+    ended = vlcl("submit", "add", run.name[:6], "--to", mine.folder, "--runs", run.parent, "--json")
+    assert ended.code == 0, ended.err
+    (added,) = ended.json["added"]
+    assert added["run"] == run.name
+    assert added["was_there"] is False
+
+
+def _other_method(run, mine):
+    shutil.copytree(committed("mini-mtil-1", 0), run, dirs_exist_ok=True)
+
+
+def _other_file(run, mine):
+    with (mine.folder / "method.py").open("a") as file:
+        file.write("changed = True\n")
+
+
+def _unfinished(run, mine):
+    (run / "run.json").unlink()
+
+
+def _damaged(run, mine):
+    path = run / "predictions.parquet"
+    path.write_bytes(path.read_bytes()[:-9] + bytes(9))
+
+
+def _edited(run, mine):
+    record = json.loads((run / "run.json").read_text())
+    record["scores"]["metrics"]["avg"] = 99.0
+    (run / "run.json").write_text(json.dumps(record))
+
+
+def _unfilled(run, mine):
+    mine.replace("unpublished", "TODO: where")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "words"),
+    [
+        (_other_method, UsageError, "a run of the method 'finetune', not of 'mine'"),
+        (_other_file, UsageError, "another version of the method's file"),
+        (_unfinished, UsageError, "is not finished"),
+        (_damaged, IntegrityError, "is damaged"),
+        (_edited, IntegrityError, "was changed: 'metrics.avg' is stated as '99.0'"),
+        (_unfilled, UsageError, "is no submission yet"),
+    ],
+)
+def test_a_run_that_does_not_belong_is_refused_and_none_is_copied(spoil, error, words, mine, run, tmp_path):
+    good = shutil.copytree(run, tmp_path / "good")
+    spoil(run, mine)
+    with pytest.raises(error, match=words):
+        add_runs([good, run], mine.folder)
+    assert list(mine.folder.glob("runs/*")) == []
+
+
+def test_the_same_run_with_other_answers_does_not_replace_what_is_there(mine, run):
+    add_runs([run], mine.folder)
+    there = (mine.run / "run.json").read_bytes()
+    other = Mine(run.parent.parent)
+    other.edit_predictions(lambda frame: frame.assign(top4=frame["top5"], top5=frame["top4"]).pipe(with_logits))
+    with pytest.raises(UsageError, match="the same run with other answers"):
+        add_runs([run], mine.folder)
+    assert (mine.run / "run.json").read_bytes() == there
+
+
+# Check: what refuses nothing
+
+
+def test_three_seeds_pass_without_a_word(mine):
+    assert notes(mine.check()) == ["few-seeds"]
+    for seed in (1, 2):
+        mine.add(committed("mini-mtil-1", seed))
+    assert mine.check() == []
+    ended = vlcl("submit", "check", mine.folder, "--data-only")
+    assert ended.code == 0
+    assert f"{mine.folder}: no fault\n" in ended.out
+    assert "not tried out, as you asked" in ended.out
+
+
+def test_a_deterministic_method_needs_one_seed_and_may_not_have_seeds_that_differ(mine):
+    source = mine.folder / "method.py"
+    source.write_text(source.read_text() + "\n    deterministic = True\n")
+    digest = source_digest(source)
+    mine.edit_record(
+        lambda record: (record.update(deterministic=True), record["identity"].update(method_source_sha256=digest))
+    )
+    assert mine.check() == []
+    mine.add(committed("mini-mtil-1", 1))
+    for path in (mine.folder / "runs").glob("*/run.json"):
+        path.write_text(path.read_text().replace('"deterministic": false', '"deterministic": true'))
+    assert mine.severe() == ["not-deterministic"]
+
+
+def test_a_method_in_the_harness_s_own_process_is_noted(mine):
+    mine.edit_record(lambda record: record["provenance"].update(isolation="inline"))
+    assert notes(mine.check()) == ["few-seeds", "inline"]
+    assert mine.severe() == []
+
+
+def test_a_second_setting_is_in_order_where_it_is_declared(mine):
+    other = mine.add(committed("mini-mtil-1", 1))
+    record = json.loads((other / "run.json").read_text())
+    record["identity"]["config"]["learning_rate"] = 0.5
+    mine.rename(other, record)
+    assert mine.severe() == ["settings"]
+    with mine.toml.open("a") as file:
+        file.write("entries = [{ learning_rate = 0.5 }]\n")
+    assert mine.severe() == []
+
+
+def test_full_predictions_pass_as_compact_ones_do(mine):
+    mine.edit_predictions(with_logits)
+    assert mine.severe() == []
+
+
+def test_a_row_before_the_first_task_that_is_not_the_untouched_models_is_noted(mine):
+    from vlcl_bench.records.files import write_predictions
+
+    frame = read_predictions(mine.run / "predictions.parquet")
+    start = frame["stage"] == 0
+    frame.loc[start, ["top1", "top2"]] = frame.loc[start, ["top2", "top1"]].to_numpy()
+    digest = write_predictions(mine.run / "predictions.parquet", frame)
+    record = read_record(mine.run)
+    scores = ground_truth(load_protocol("mini-mtil-1")).rescore(frame)
+    mine.edit_record(lambda found: found.update(predictions_sha256=digest, scores=scores))
+    assert record.scores["zero_shot"] != scores["zero_shot"]
+    assert "row-zero" in notes(mine.check())
+    assert mine.severe() == []
+
+
+def test_open_budget_is_in_order_where_it_is_declared(mine):
+    def over(record):
+        record["usage"]["task_pictures"] *= 10
+        record["track"] = "open-budget"
+
+    mine.edit_record(over)
+    mine.replace('"standard"', '"open-budget"')
+    assert mine.severe() == []
+
+
+def test_declared_data_are_in_order(mine):
+    used = {"pictures": "mini-reference 4000 d268c8d9ab1d"}
+    mine.edit_record(lambda record: record["identity"].update(auxiliary=used))
+    mine.replace("auxiliary_data = []", 'auxiliary_data = ["mini-reference: all of its pictures"]')
+    assert mine.severe() == []
+
+
+def test_pythons_own_leftovers_are_noted_only(mine):
+    cache = mine.folder / "__pycache__"
+    cache.mkdir()
+    (cache / "method.cpython-311.pyc").write_bytes(b"\x01\x02\r\n" + bytes(4) + b"rest")
+    assert "leftover" in notes(mine.check())
+    assert mine.severe() == []
+
+
+def test_a_badge_that_the_repository_knows_of_is_in_order(mine, monkeypatch, tmp_path):
+    record = read_record(mine.run)
+    rerun = {
+        "run_hash": record.run_hash, "predictions_sha256": record.predictions_sha256,
+        "rerun_predictions_sha256": "0" * 64, "exact": False, "identical": False, "answers": 10, "equal": 10,
+        "largest_difference": 0.0, "provenance": record.provenance.model_dump(mode="json"),
+    }  # fmt: skip
+    (mine.run / "rerun.json").write_text(json.dumps(rerun))
+    assert mine.severe() == ["rerun"]
+    monkeypatch.setattr("vlcl_bench.submissions.check.COMMITTED", mine.folder.parent)
+    assert mine.severe() == []
+
+
+@pytest.mark.parametrize("protocol", ["mini-mtil-1", "mini-c2r", "mini-c2f"])
+def test_the_number_of_answers_is_known_beforehand(protocol):
+    record = read_record(committed(protocol, 0, "proto_replay" if protocol.startswith("mini-c2") else "finetune"))
+    assert _rows(load_protocol(protocol)) == record.predictions_rows
+
+
+# The command
+
+
+def test_check_tries_the_method_out_after_its_files_were_found_in_order(mine, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "vlcl_bench.submissions.contracts.process.check_contract",
+        lambda folder, **more: asked.append((folder, more["store"])) or [],
+    )
+    assert vlcl("submit", "check", mine.folder, "--store", "somewhere").code == 0
+    assert asked == [(mine.folder, Path("somewhere"))]
+    (mine.folder / "method.py").unlink()
+    ended = vlcl("submit", "check", mine.folder)
+    assert ended.code == 3
+    assert "because of the faults above" in ended.out
+    assert len(asked) == 1
+
+
+def test_a_folder_that_is_not_there_is_a_fault():
+    ended = vlcl("submit", "check", "nowhere", "--data-only", "--json")
+    assert ended.code == 3
+    assert [fault["code"] for fault in ended.json["faults"]] == ["no-folder"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Zoë & Søren's “ZSCL*” (α = 0.2), 図", ""),
+        ("a<b", "markup"),
+        ("a|b", "markup"),
+        ("[x](javascript:1)", "markup"),
+        ("a\u202eb", "U+202E"),
+        ("a\u200bb", "U+200B"),
+        ("a\x1bb", "U+001B"),
+        ("two\nlines", "U+000A"),
+    ],
+)
+def test_what_may_be_shown(text, found):
+    why = unsafe(text)
+    assert found in why
+    assert bool(why) == bool(found)

@@ -1,1 +1,0 @@
-"""Streams of captioned pictures: retrieval both ways, captions from a bank, and their scores."""

@@ -1,0 +1,1 @@
+"""What this machine is and has, and whether the backbone gives what was published."""

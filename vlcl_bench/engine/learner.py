@@ -1,0 +1,249 @@
+"""The narrow line between the harness and a method: learn, score, save, load, footprint.
+
+Everything that crosses it is plain data (arrays, strings, paths), so the method can live in another process
+(:mod:`vlcl_bench.engine.sandbox`); no test label is among it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from vlcl_bench.common.fileio import write_atomic
+from vlcl_bench.common.seeds import derive_seed
+from vlcl_bench.data.reference import Reference
+from vlcl_bench.engine.provenance import peak_memory
+from vlcl_bench.errors import IntegrityError, MethodError, VlclError
+from vlcl_bench.methods.base import Method
+from vlcl_bench.methods.context import Context, Progress
+from vlcl_bench.tasks import LabelSet, Query, Task
+
+if TYPE_CHECKING:
+    from vlcl_bench.data.transforms import Augmentation
+    from vlcl_bench.protocols.budget import Budget
+    from vlcl_bench.synthesis.loan import Synthesis
+from vlcl_bench.engine.footprint import (
+    TRAINED,
+    Footprint,
+    kept_tensors,
+    moved_parameters,
+    parameter_names,
+    trained_names,
+    weigh,
+)
+
+
+@dataclass(frozen=True)
+class LearnReport:
+    """What learning a task used and said: metered counts, names of trained parameters, the method's log.
+
+    ``seconds_synthesising`` is the part of the time in which synthetic pictures were made.
+    """
+
+    counts: dict[str, int]
+    trained: tuple[str, ...]
+    log: list[dict[str, float | int | str]] = field(default_factory=list)
+    seconds_synthesising: float = 0.0
+
+
+class Rules(Protocol):
+    """What a learner must know of a protocol, which is no more than what a method may know."""
+
+    @property
+    def budget(self) -> Budget:
+        """Steps, batch sizes and learning rates of a task."""
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The random crops of training pictures."""
+
+    def label_sets_before(self, task: int) -> tuple[LabelSet, ...]:
+        """The names of the tasks before this one, which counts from 1."""
+
+
+class Learner(ABC):
+    """A method as the engine sees it."""
+
+    @abstractmethod
+    def learn(self, task: Task, progress: Progress) -> LearnReport:
+        """Learn a task; raises :class:`MethodError` where the method fails."""
+
+    @abstractmethod
+    def score(self, images: np.ndarray, queries: Sequence[Query]) -> list[np.ndarray]:
+        """Logits ``(n, c)`` float32 of uint8 pictures ``(n, s, s, 3)`` for each label space, checked."""
+
+    @abstractmethod
+    def save(self, path: Path) -> None:
+        """Write all that the next task needs."""
+
+    @abstractmethod
+    def load(self, path: Path) -> None:
+        """Read what :meth:`save` wrote; raises :class:`IntegrityError` where it is damaged."""
+
+    @abstractmethod
+    def footprint(self) -> Footprint:
+        """What the method weighs now."""
+
+    def memory(self) -> tuple[int, int | None]:
+        """Peak resident bytes of the process that the method lives in, and of its CUDA allocator if there is one."""
+        return peak_memory()
+
+    def close(self) -> None:  # noqa: B027 (nothing to end where there is no other process)
+        """End what was started for the method."""
+
+
+class InProcessLearner(Learner):
+    """A method in the harness's own process.
+
+    ``pristine`` are the sizes of the backbone's tensors before the method was made, so that what a method builds
+    into the backbone counts as added.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        protocol: Rules,
+        seed: int,
+        device: torch.device,
+        pristine: Mapping[str, int],
+        reference: Reference | None = None,
+        synthesis: Synthesis | None = None,
+    ) -> None:
+        self.method = method.to(device)
+        self.protocol = protocol
+        self.seed = seed
+        self.device = device
+        self._trained: set[str] = set()
+        self._pristine = pristine
+        self._reference = reference
+        self._synthesis = synthesis
+
+    def learn(self, task: Task, progress: Progress) -> LearnReport:
+        """See :meth:`Learner.learn`."""
+        ctx = Context(
+            self.seed, self.protocol.budget, self.protocol.augmentation, self.device,
+            self.method.backbone.preprocess, partial(parameter_names, self.method), progress,
+            self._reference, self._synthesis,
+            self.protocol.label_sets_before(task.index),
+        )  # fmt: skip
+        seed_everything(int(ctx.generator("learn", task.index).initial_seed()))
+        before = {name: value.detach().clone() for name, value in self.method.named_parameters()}
+        self.method.train()
+        self.method.is_learning = True
+        with guarded(f"learning task {task.index}, {task.name!r}"):
+            self.method.learn(task, ctx)
+        self.method.is_learning = False
+        self.method.forget_cached_texts()
+        trained = ctx.meter.trained | moved_parameters(self.method, before)
+        self._trained |= trained
+        counts = {
+            "task_pictures": ctx.meter.task_pictures,
+            "reference_pictures": ctx.meter.reference_pictures,
+            "synthetic_pictures": ctx.meter.synthetic_pictures,
+            "replayed_samples": ctx.meter.replayed_samples,
+            "generated_pictures": ctx.meter.generated_pictures,
+            "made_pictures": ctx.meter.made_pictures,
+            "blank_pictures": ctx.meter.blank_pictures,
+        }
+        return LearnReport(counts, tuple(sorted(trained)), ctx.logged, ctx.meter.seconds_synthesising)
+
+    def score(self, images: np.ndarray, queries: Sequence[Query]) -> list[np.ndarray]:
+        """See :meth:`Learner.score`."""
+        self.method.eval()
+        seed_everything(derive_seed(self.seed, "score"))  # not what learning left: it is gone after a kill
+        with torch.inference_mode(), guarded("scoring pictures"):
+            pixels = self.method.backbone.preprocess(torch.from_numpy(images).to(self.device))
+            found = self.method.score_all(pixels, queries)
+            return [checked_logits(logits, len(images), query) for logits, query in zip(found, queries, strict=True)]
+
+    def save(self, path: Path) -> None:
+        """See :meth:`Learner.save`."""
+        write_atomic(path, self.packed_state())
+
+    def packed_state(self) -> bytes:
+        """All that the next task needs, as the bytes of a safetensors file."""
+        with guarded("saving the method's state"):
+            state = {name: tensor.detach().cpu().contiguous() for name, tensor in kept_tensors(self.method).items()}
+            return save(state, {TRAINED: "\n".join(sorted(self._trained))})
+
+    def load(self, path: Path) -> None:
+        """See :meth:`Learner.load`."""
+        try:
+            self.unpack_state(path.read_bytes())
+        except (SafetensorError, OSError, ValueError) as error:
+            hint = f"Delete {path.parent.parent} and give the same command again: it starts anew."
+            raise IntegrityError(f"the state {path} is damaged: {error}", hint) from error
+
+    def unpack_state(self, data: bytes) -> None:
+        """Take up what :meth:`packed_state` gave; raises ``SafetensorError`` where it is something else."""
+        state = load(data)
+        with guarded("loading the method's state"):
+            self.method.load_state_dict(state)
+        self._trained = set(trained_names(data))
+        self.method.forget_cached_texts()
+
+    def parameter_sizes(self) -> dict[str, int]:
+        """Elements of each parameter of the method."""
+        return {name: p.numel() for name, p in self.method.named_parameters()}
+
+    def footprint(self) -> Footprint:
+        """See :meth:`Learner.footprint`."""
+        with guarded("weighing what it keeps"):
+            state = kept_tensors(self.method)
+            kept = {name: t.numel() * t.element_size() for name, t in state.items()}
+        generator = 0 if self._synthesis is None else self._synthesis.store.generator.bytes
+        return weigh(self._pristine, self.parameter_sizes(), self._trained, kept, generator)
+
+
+def checked_logits(logits: object, pictures: int, query: Query) -> np.ndarray:
+    """A method's answer as float32 ``(n, c)``; raises :class:`MethodError` where it is anything else."""
+    wanted = (pictures, len(query.names))
+    if not isinstance(logits, torch.Tensor):
+        raise MethodError(f"score must return a tensor of shape {wanted}, got {type(logits).__name__}")
+    if tuple(logits.shape) != wanted:
+        raise MethodError(
+            f"score must return logits of shape {wanted} (pictures, candidates), got {tuple(logits.shape)}",
+            "Return one logit for each picture and each candidate of the query, in the query's order.",
+        )
+    values = logits.detach().float().cpu().numpy()
+    if not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).any(axis=1).sum())
+        raise MethodError(
+            f"score returned NaN or infinite logits for {bad} of {pictures} pictures",
+            "Look for a zero norm, or lower the learning rate.",
+        )
+    return values
+
+
+@contextmanager
+def guarded(doing: str) -> Iterator[None]:
+    """Turn what a method raises into a :class:`MethodError` that keeps the original as its cause."""
+    try:
+        yield
+    except VlclError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise MethodError(
+            f"the method raised {type(error).__name__} while {doing}: {error}",
+            "The stages before are kept. A mended file is another run: it starts anew, and an --out needs another "
+            "folder. --traceback shows where it happened.",
+        ) from error
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators too, for methods that draw from them instead of asking the context."""
+    import random
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

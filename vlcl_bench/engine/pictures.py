@@ -1,0 +1,75 @@
+"""Getting a protocol's data ready for a run: described by manifests, decoded into the store, compared on the way."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from vlcl_bench.common.progress import Advance, Reporter
+from vlcl_bench.data.describe import describe
+from vlcl_bench.data.interface import Collection, DataSet, Places
+from vlcl_bench.data.manifest import COMMITTED, Manifest
+from vlcl_bench.data.store import Store, StoredDataSet
+from vlcl_bench.data.verify import aligned
+from vlcl_bench.errors import VlclError
+from vlcl_bench.protocols.stream import Protocol
+from vlcl_bench.records.schema import DataOrigin
+
+
+def describe_data(protocol: Protocol, places: Places, reporter: Reporter) -> None:
+    """Make the manifests that nobody has made before, from the copy that is here.
+
+    Counts, classes and labels are the protocol's before a manifest is written; content is required ever after.
+    """
+    missing = protocol.missing_manifests()
+    found: list[tuple[DataSet, Collection]] = []
+    errors: list[VlclError] = []
+    for dataset in missing:  # all of them before any is read: hashing takes long, and the last may not be there
+        try:
+            found.append((dataset, dataset.collect(places)))
+        except VlclError as error:
+            errors.append(error)
+    if errors:
+        others = "".join(f"\nAnd: {error.message}" for error in errors[1:])
+        raise type(errors[0])(errors[0].message + others, errors[0].hint)
+    for dataset, collection in found:
+        path, total = describe(dataset, collection, reporter), len(collection.entries)
+        reporter.say(f"{dataset.name}: {total} pictures described in {path}; this content is required from now on")
+
+
+def open_store(protocol: Protocol, places: Places, store: Store, reporter: Reporter) -> list[StoredDataSet]:
+    """The pictures of all data sets; those that the store keeps are decoded where they are missing."""
+    side, found = protocol.side, []
+    pairs = list(zip(protocol.datasets, protocol.manifests, strict=True))
+    missing = [manifest.dataset for dataset, manifest in pairs if not store.has(dataset, manifest, side)]
+    total, before = sum(_kept(d, m) for d, m in pairs if m.dataset in missing), 0
+    collections: dict[str, Collection] = {}
+    for dataset, manifest in pairs:
+        if manifest.dataset in missing or not dataset.small:
+            collections[dataset.name] = aligned(dataset, manifest, dataset.collect(places, manifest))
+    if missing:
+        with reporter.phase("building the picture store (once)", total) as progress:
+            for dataset, manifest in pairs:
+                if manifest.dataset in missing:
+                    report = partial(_shifted, progress, before, total, dataset.name)
+                    store.build(dataset, manifest, collections[dataset.name], side, report)
+                    before += _kept(dataset, manifest)
+    for dataset, manifest in pairs:
+        entries = collections[dataset.name].entries if dataset.name in collections else ()
+        found.append(store.open(dataset, manifest, side, [entry for entry in entries if entry.split == "train"]))
+    return found
+
+
+def _kept(dataset: DataSet, manifest: Manifest) -> int:
+    """Number of pictures that the store keeps of a data set."""
+    return len(manifest.rows) if dataset.small else len(manifest.samples("test"))
+
+
+def _shifted(progress: Advance, before: int, total: int, name: str, done: int, of: int) -> None:
+    """Progress of one data set as progress of all of them."""
+    progress(before + done, total, name)
+
+
+def data_origin(manifest: Manifest) -> DataOrigin:
+    """What a record says of a data set."""
+    source = manifest.origin.get("source", "drawn" if manifest.status == COMMITTED else "unknown")
+    return DataOrigin(manifest=manifest.fingerprint(), status=manifest.status, source=source)  # type: ignore[arg-type]

@@ -1,0 +1,223 @@
+"""A method in a process of its own, as the engine sees it.
+
+The process is not trusted: all that it sends is checked for form and size, and what can be found out without it (the
+time, the bytes of the state, which of its tensors moved, pictures that the generator made) is not asked of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+
+from vlcl_bench.common.fileio import write_atomic
+from vlcl_bench.data.pictures import Pictures
+from vlcl_bench.data.reference import Reference
+from vlcl_bench.engine.footprint import Footprint, trained_names, weigh
+from vlcl_bench.engine.learner import Learner, LearnReport, checked_logits
+from vlcl_bench.engine.sandbox.wire import Message
+from vlcl_bench.engine.sandbox.worker_process import Handler, WorkerProcess
+from vlcl_bench.errors import IntegrityError, MethodError
+from vlcl_bench.protocols.stream import Protocol
+from vlcl_bench.tasks import Query, Task
+
+if TYPE_CHECKING:
+    from vlcl_bench.synthesis.loan import Synthesis
+from vlcl_bench.engine.sandbox.answers import (
+    asked_original,
+    asked_pictures,
+    checked_report,
+    deserialize_state,
+    lent,
+    opened_state,
+    with_trained,
+)
+
+MOST_STATE = 16 << 30
+"""Bytes of a state: more than any backbone here with several teachers."""
+MOST_GENERATED = 1_000_000
+Progress = Callable[[int, int, str], None]
+
+
+class SandboxedLearner(Learner):
+    """A method in a process of its own.
+
+    ``pristine`` as for :class:`vlcl_bench.engine.learner.InProcessLearner`. The method is made by :meth:`build`.
+    """
+
+    def __init__(
+        self,
+        process: WorkerProcess,
+        protocol: Protocol,
+        seed: int,
+        pristine: Mapping[str, int],
+        reference: Reference | None = None,
+        synthesis: Synthesis | None = None,
+    ) -> None:
+        self.process, self.protocol, self.seed = process, protocol, seed
+        self._pristine, self._reference, self._synthesis = pristine, reference, synthesis
+        self._trained: set[str] = set()
+        self._parameters: dict[str, int] = {}
+        self._kept: dict[str, int] = {}
+        self._state: bytes | None = None
+        self._digests: dict[str, bytes] | None = None
+        self._queries: dict[Query, int] = {}
+        self._device_memory: int | None = None
+        self._random = np.random.default_rng()  # from the system: nobody can foretell the order of pictures
+
+    def build(self) -> None:
+        """Have the method made; raises :class:`MethodError` where it fails."""
+        reference: dict[str, Any] | None = None
+        arrays: list[np.ndarray] = []
+        if self._reference is not None:
+            told, arrays = lent(self._reference.pictures)
+            reference = {"pictures": told, "texts": self._reference.texts, "identity": self._reference.identity}
+        header = {
+            "call": "build", "seed": self.seed, "reference": reference, "synthesis": self._synthesis is not None,
+        }  # fmt: skip
+        self.process.call(header, arrays, doing="being made")
+
+    def learn(self, task: Task, progress: Progress) -> LearnReport:
+        """See :meth:`Learner.learn`."""
+        doing = f"learning task {task.index}, {task.name!r}"
+        if self._digests is None:
+            self._fetch()
+        self.process.clear_scratch()
+        self._state = None
+        self._queries.clear()
+        told, arrays = lent(task.images)
+        made = {"generated_pictures": 0, "made_pictures": 0, "blank_pictures": 0}
+        seconds = [0.0]
+        pictures: dict[str, np.ndarray | Pictures] = {"task": task.images}
+        if self._reference is not None:
+            pictures["reference"] = self._reference.pictures
+        handlers: dict[str, Handler] = {
+            "pictures": lambda message: asked_pictures(message, pictures),
+            "original": lambda message: asked_original(message, pictures),
+        }
+        if self._synthesis is not None:
+            handlers["synthesise"] = lambda message: self._synthesise(message, task, made, seconds, progress)
+        earlier = [(k.dataset, k.class_names, k.template) for k in self.protocol.label_sets_before(task.index)]
+        described = {
+            "index": task.index, "name": task.name, "class_names": task.class_names, "templates": task.templates,
+            "dataset": task.dataset, "captions": task.captions, "pictures": told,
+        }  # fmt: skip
+        reply = self.process.call(
+            {"call": "learn", "task": described, "earlier": earlier}, [task.labels, *arrays],
+            doing=doing, handlers=handlers, progress=progress,
+        )  # fmt: skip
+        self.process.clear_scratch()
+        report = checked_report(reply.header)
+        before = self._digests or {}
+        self._fetch(set(report.trained), before)
+        return LearnReport(report.counts | made, tuple(sorted(self._moved | set(report.trained))), report.log, *seconds)
+
+    def _synthesise(
+        self, message: Message, task: Task, made: dict[str, int], seconds: list[float], progress: Progress
+    ) -> tuple[dict[str, Any], Sequence[np.ndarray]] | None:
+        """Make pictures for the current task; which names were learned before it, the protocol says."""
+        count, with_names = message.header.get("count"), message.header.get("task_prompts")
+        if self._synthesis is None or type(count) is not int or not 1 <= count <= MOST_GENERATED:
+            return None
+        learned = tuple(p for known in self.protocol.label_sets_before(task.index) for p in known.prompts)
+        found = self._synthesis.make(
+            count, learned if with_names else (), task.index, self.seed,
+            lambda done, total: progress(done, total, "making pictures"),
+        )  # fmt: skip
+        made["generated_pictures"] += count
+        made["made_pictures"] += found.made.made
+        made["blank_pictures"] += found.blank
+        seconds[0] += found.seconds
+        header = {
+            "prompts": found.prompts, "blank": found.blank, "made": found.made.made, "found": found.made.found,
+            "blank_now": found.made.blank, "seconds": found.seconds,
+        }  # fmt: skip
+        return header, [found.images]
+
+    def score(self, images: np.ndarray, queries: Sequence[Query]) -> list[np.ndarray]:
+        """See :meth:`Learner.score`. Pictures cross without ids, in an order that nobody can foretell."""
+        new = {}
+        for query in queries:
+            if query not in self._queries:
+                self._queries[query] = len(self._queries)
+                new[str(self._queries[query])] = (query.task, query.names, query.prompts)
+        order = self._random.permutation(len(images))
+        wanted = [(len(images), len(query.names)) for query in queries]
+        reply = self.process.call(
+            {"call": "score", "new": new, "queries": [self._queries[query] for query in queries]}, [images[order]],
+            doing="scoring pictures", most=4 * sum(math.prod(shape) for shape in wanted),
+        )  # fmt: skip
+        if [(a.shape, a.dtype.name) for a in reply.arrays] != [(shape, "float32") for shape in wanted]:
+            shapes = ", ".join(f"{a.dtype.name} {a.shape}" for a in reply.arrays)
+            raise MethodError(f"scoring must give float32 logits of the shapes {wanted}, got {shapes or 'nothing'}")
+        answers = []
+        for logits, query in zip(reply.arrays, queries, strict=True):
+            back = np.empty_like(logits)
+            back[order] = checked_logits(torch.from_numpy(logits), len(images), query)
+            answers.append(back)
+        return answers
+
+    def _fetch(self, trained: set[str] | None = None, before: Mapping[str, bytes] | None = None) -> None:
+        """Take the state from the child and weigh it; what differs from ``before`` has been trained."""
+        reply = self.process.call({"call": "save"}, doing="saving the method's state", most=MOST_STATE)
+        parameters = reply.header.get("parameters")
+        if len(reply.arrays) != 1 or not isinstance(parameters, dict):
+            raise MethodError("the method's process sent no state")
+        claimed = {str(name): size for name, size in parameters.items() if type(size) is int and size >= 0}
+        data = reply.arrays[0].tobytes()
+        tensors, said = opened_state(data)
+        elements = {name: math.prod(tensor["shape"]) for name, tensor in tensors.items()}
+        self._parameters = {name: elements.get(name, size) for name, size in claimed.items()}
+        self._kept = {name: len(tensor["data"]) for name, tensor in tensors.items()}
+        self._digests = {name: hashlib.sha256(tensor["data"]).digest() for name, tensor in tensors.items()}
+        self._moved: set[str] = set()
+        if before is not None:
+            digests = self._digests
+            self._moved = {n for n in self._parameters if n in digests and before.get(n) != digests[n]}
+            self._trained |= self._moved | {name for name in trained or () if name in self._parameters}
+        names = sorted(self._trained)
+        self._state = data if said == names else with_trained(data, names)
+        memory = reply.header.get("device_memory")
+        self._device_memory = memory if type(memory) is int else None
+
+    def save(self, path: Path) -> None:
+        """See :meth:`Learner.save`."""
+        if self._state is None:
+            self._fetch()
+        write_atomic(path, self._state or b"")
+        self._state = None
+
+    def load(self, path: Path) -> None:
+        """See :meth:`Learner.load`."""
+        try:
+            data = path.read_bytes()
+            tensors, self._trained = deserialize_state(data), set(trained_names(data))
+        except (SafetensorError, OSError, ValueError) as error:
+            hint = f"Delete {path.parent.parent} and give the same command again: it starts anew."
+            raise IntegrityError(f"the state {path} is damaged: {error}", hint) from error
+        self._digests = {name: hashlib.sha256(tensor["data"]).digest() for name, tensor in tensors.items()}
+        self._state = None
+        self._queries.clear()
+        doing = "loading the method's state"
+        self.process.call({"call": "load"}, [np.frombuffer(data, np.uint8)], doing=doing)
+
+    def footprint(self) -> Footprint:
+        """See :meth:`Learner.footprint`: weighed from the state that crossed the wire."""
+        if self._state is None:
+            self._fetch()
+        generator = 0 if self._synthesis is None else self._synthesis.store.generator.bytes
+        return weigh(self._pristine, self._parameters, self._trained, self._kept, generator)
+
+    def memory(self) -> tuple[int, int | None]:
+        """See :meth:`Learner.memory`."""
+        return self.process.peak_resident(), self._device_memory
+
+    def close(self) -> None:
+        """See :meth:`Learner.close`."""
+        self.process.close()

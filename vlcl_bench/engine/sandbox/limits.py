@@ -1,0 +1,63 @@
+"""How long and how large a method's process may become, and what it may read beside its own folder."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlcl_bench.data.world import world_of
+from vlcl_bench.errors import UsageError
+
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """``seconds`` for each call to the method (``None``: by the protocol's scale; infinite: none), ``memory`` in
+    bytes that its process and what it starts may have resident (``None``: none), and further folders and files that it
+    may ``read``: weights, for instance.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+    read: tuple[Path, ...] = ()
+
+    def seconds_at(self, scale: str) -> float:
+        """The time limit of one call on protocols of this scale."""
+        return world_of(scale).call_seconds if self.seconds is None else self.seconds
+
+
+def parse_seconds(text: str | None) -> float | None:
+    """``--time-limit``: a number of seconds above 0, or ``none``; raises :class:`UsageError`."""
+    if text is None:
+        return None
+    if text.strip().lower() == "none":
+        return math.inf
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UsageError(
+            f"--time-limit {text!r} is not a number of seconds", "For instance --time-limit 600, or --time-limit none."
+        )
+    return seconds
+
+
+def parse_bytes(text: str | None) -> int | None:
+    """``--memory-limit``: ``8GiB``, ``500MB``, a number of bytes, or ``none``; raises :class:`UsageError`."""
+    if text is None or text.strip().lower() == "none":
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    if found and found[2].upper() in UNITS and float(found[1]) > 0:
+        return int(float(found[1]) * UNITS[found[2].upper()])
+    raise UsageError(
+        f"--memory-limit {text!r} is not an amount of memory", "For instance --memory-limit 8GiB, 500MB or none."
+    )
+
+
+def shown(size: float) -> str:
+    """Bytes for people."""
+    return f"{size / (1 << 30):.2f} GiB" if size >= 1 << 30 else f"{size / (1 << 20):.0f} MiB"

@@ -1,9 +1,0 @@
-"""A method in a process of its own: the wire, both ends of it, what is refused there, and how it is ended.
-
-What this prevents and what it does not is written in ``docs/isolation.md``.
-"""
-
-from __future__ import annotations
-
-KINDS = ("inline", "process", "container")
-"""Where a method can live; see :mod:`vlcl_bench.isolation.player`."""

@@ -1,0 +1,1 @@
+"""Drawings by code: each family of concepts is a module of small programs."""

@@ -1,0 +1,1 @@
+"""Records: what a finished run leaves, and scoring it again."""

@@ -1,0 +1,192 @@
+"""Records: what a finished run leaves, as a documented schema; and the predictions beside it.
+
+A record holds no label and no score that cannot be recomputed: ``vlcl score`` and the board ignore ``scores``
+and count again from ``predictions.parquet`` and the manifests. It names no host, user or path.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from vlcl_bench.common.fileio import canonical_json, sha256_text
+
+SCHEMA_VERSION = 1
+
+
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=2**60)]
+"""What can be measured: other people's records are read, too, and no number in them may break the board."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Identity(_Model):
+    """What makes a run this run: equal identities are the same run, and continue each other."""
+
+    protocol: str
+    protocol_version: int
+    protocol_fingerprint: str
+    method: str
+    method_source_sha256: str
+    config: dict[str, Any]
+    backbone: str
+    backbone_sha256: str
+    seed: Annotated[int, Field(ge=-(2**60), le=2**60)]
+    auxiliary: dict[str, str] = {}
+    """The data beside the tasks that the method used: what it is, and its fingerprint."""
+
+    def facts(self) -> dict[str, Any]:
+        """What is hashed; ``auxiliary`` only where there is some, so that runs without keep their hash."""
+        facts = self.model_dump(mode="json")
+        return facts if self.auxiliary else {key: value for key, value in facts.items() if key != "auxiliary"}
+
+    @property
+    def run_hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 over the identity's canonical JSON."""
+        return sha256_text(canonical_json(self.facts()))[:16]
+
+
+class Provenance(_Model):
+    """On what the run ran: enough to know whether equal bytes can be expected."""
+
+    vlcl_bench: str
+    python: str
+    torch: str
+    open_clip: str
+    numpy: str
+    platform: str
+    processor: str
+    cpu_capability: str
+    threads: int
+    device: str
+    device_name: str
+    deterministic_algorithms: bool
+    pillow: str = ""
+    torchvision: str = ""
+    float32: str = ""
+    diffusers: str = ""
+    transformers: str = ""
+    isolation: str = ""
+
+
+class Cost(_Model):
+    """Seconds by phase and memory, measured by the harness; ``resumed`` counts how often the run was continued."""
+
+    seconds_total: Seconds
+    seconds_learn: list[Seconds]
+    seconds_evaluate: list[Seconds]
+    seconds_other: Seconds
+    seconds_synthesise: list[Seconds] = []
+    peak_memory_bytes: Count
+    peak_device_memory_bytes: Count | None
+    resumed: Count
+
+
+class Weight(_Model):
+    """Counted by the harness after the last task; ``bytes_between_tasks`` is the largest over the stages."""
+
+    parameters_total: Count
+    parameters_trained: Count
+    parameters_added: Count
+    bytes_between_tasks: Count
+    bytes_by_stage: list[Count]
+
+
+class Usage(_Model):
+    """Samples handed out over the whole run, metered where they were handed out."""
+
+    task_pictures: Count
+    reference_pictures: Count
+    synthetic_pictures: Count
+    replayed_samples: Count
+    generated_pictures: Count = 0
+    blank_pictures: Count = 0
+    made_pictures: Count | None = None
+    """Of the generated ones those made by this run, not found in the store; older records do not say."""
+    task_budget: Count
+
+
+class Matrices(TypedDict):
+    """R in percent, the untouched model's row, and what follows from them (``None``: cannot be had)."""
+
+    matrix: list[list[float]]
+    zero_shot: list[float]
+    metrics: dict[str, float | list[float | None] | None]
+
+
+class TopFive(TypedDict):
+    """R and the untouched model's row in percent, counting the five best answers."""
+
+    matrix: list[list[float]]
+    zero_shot: list[float]
+
+
+class Incremental(TypedDict):
+    """Class-incremental accuracy of a data set that is learned class by class, in percent."""
+
+    curve: list[float]
+    average: float
+    last: float
+    final: float
+
+
+class Scores(Matrices):
+    """What :meth:`ClassTruth.rescore` or, on caption streams, :meth:`CaptionTruth.rescore` returns."""
+
+    tasks: list[str]
+    samples: list[int]
+    top5: NotRequired[TopFive]
+    agnostic: NotRequired[Matrices | None]
+    agnostic_plain: NotRequired[Matrices | None]
+    incremental: NotRequired[dict[str, Incremental]]
+    retrieval: NotRequired[dict[str, Any]]
+    bleu4: NotRequired[dict[str, Any]]
+
+
+class DataOrigin(_Model):
+    """Which data a run saw: the manifest's fingerprint, whether it is the committed one, where the copy came from.
+
+    ``first-use`` means that nobody had frozen this data set before: the manifest was made from this copy.
+    """
+
+    manifest: str
+    status: Literal["committed", "first-use"]
+    source: str
+
+
+class Record(_Model):
+    """A finished run."""
+
+    schema_version: Literal[1] = 1
+    identity: Identity
+    run_hash: str
+    title: str
+    track: Literal["standard", "open-budget"]
+    deterministic: bool
+    ranked_protocol: bool
+    unranked_because: str = ""
+    provenance: Provenance
+    cost: Cost
+    weight: Weight
+    usage: Usage
+    log: list[dict[str, Any]]
+    predictions_sha256: str
+    predictions_rows: Count
+    predictions_full_sha256: str = ""
+    """Of the predictions before :func:`compact_record` took their logits; empty where they have them."""
+    scores: Scores
+    data: dict[str, DataOrigin] = {}
+    canary: str = ""
+    """How the backbone's canary check went: ``known``, ``required`` or ``first-use``."""
+    defaults: dict[str, Any] | None = None
+    """The settings that the method has by default on this protocol; ``None`` in records that do not say."""
+
+    @property
+    def first_predictions_sha256(self) -> str:
+        """Of the predictions as the run wrote them, whether they were made compact since or not."""
+        return self.predictions_full_sha256 or self.predictions_sha256

@@ -1,0 +1,1 @@
+"""From answers to numbers: pure functions, without torch, that know no method."""

@@ -1,0 +1,105 @@
+"""``vlcl submit add``: copies finished runs of a submission into it, compact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlcl_bench.errors import IntegrityError, UsageError
+from vlcl_bench.common.fileio import sha256_file
+from vlcl_bench.methods.source import source_digest
+from vlcl_bench.protocols.load import load_protocol, protocol_names
+from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, compact_record, read_record
+from vlcl_bench.records.schema import Record
+from vlcl_bench.records.rescoring import can_rescore, rescored
+from vlcl_bench.submissions.finding import Fault
+from vlcl_bench.submissions.manifest import Submission, method_file, read_submission
+from vlcl_bench.submissions.record_checks import score_faults
+
+AGAIN = "Run it again, and add the new run."
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of a run: where it is now, the record there, its size in bytes, and whether it was there before."""
+
+    folder: Path
+    record: Record
+    size: int
+    before: bool
+    note: str = ""
+
+
+def add_runs(runs: Sequence[Path], submission: Path) -> list[Added]:
+    """Copy finished runs into ``submission/runs/<hash>/``; doing it again changes nothing.
+
+    All of them are looked at before any is copied. Raises :class:`UsageError` for a run that is not finished, or not of
+    this submission's method as its file is now, and :class:`IntegrityError` for a damaged one.
+    """
+    said, digest = _described(submission)
+    records = [_checked(run, submission, digest) for run in runs]
+    return [_copy(run, record, submission, said) for run, record in zip(runs, records, strict=True)]
+
+
+def _described(submission: Path) -> tuple[Submission, str]:
+    if not submission.is_dir():
+        raise UsageError(f"there is no folder {submission}", "Make one with: vlcl submit new NAME")
+    said, faults = read_submission(submission)
+    path = None
+    if said is not None:
+        path, faults = method_file(submission, said)
+    if said is None or path is None or not path.is_file():
+        first = faults[0] if faults else Fault("method-unreadable", ".", f"there is no {path}", "Write the method.")
+        raise UsageError(f"{submission} is no submission yet: {first.where}: {first.message}", first.hint)
+    return said, source_digest(path)
+
+
+def _checked(run: Path, submission: Path, digest: str) -> Record:
+    record, name = read_record(run), submission.absolute().name
+    identity = record.identity
+    if identity.method != name:
+        raise UsageError(
+            f"{run} is a run of the method {identity.method!r}, not of {name!r}",
+            f"Run the folder itself: vlcl run --protocol {identity.protocol} --method {submission}",
+        )
+    if identity.method_source_sha256 != digest:
+        raise UsageError(
+            f"{run} was made with another version of the method's file than {submission} has now",
+            "Restore the file, or run it again.",
+        )
+    if identity.protocol not in protocol_names():
+        raise UsageError(
+            f"{run} was run under the protocol {identity.protocol!r}, which is none of vlcl-bench's",
+            "Known: " + ", ".join(protocol_names()) + ".",
+        )
+    if load_protocol(identity.protocol).frozen or can_rescore(record):
+        faults = score_faults(record, rescored(run, record), str(run / RECORD_NAME))
+        if faults:
+            raise IntegrityError(f"{run / RECORD_NAME} was changed: {faults[0].message}", AGAIN)
+    elif not (run / PREDICTIONS_NAME).is_file() or sha256_file(run / PREDICTIONS_NAME) != record.predictions_sha256:
+        raise IntegrityError(f"{run / PREDICTIONS_NAME} is missing, or is not the one of the record", AGAIN)
+    return record
+
+
+def _copy(run: Path, record: Record, submission: Path, said: Submission) -> Added:
+    target = submission / "runs" / record.run_hash
+    note = ""
+    if record.track != said.track:
+        note = f"the run is in the track {record.track!r}; submission.toml says {said.track!r}"
+    if (target / RECORD_NAME).exists():
+        there = read_record(target)
+        if there.first_predictions_sha256 != record.first_predictions_sha256:
+            raise UsageError(
+                f"{target} holds the same run with other answers",
+                "Keep one of the two: delete that folder to take the new one.",
+            )
+        if (target / PREDICTIONS_NAME).is_file():
+            if sha256_file(target / PREDICTIONS_NAME) != there.predictions_sha256:
+                raise IntegrityError(f"{target / PREDICTIONS_NAME} is damaged", "Delete that folder, and add again.")
+            return Added(target, there, _size(target), before=True, note=note)
+    return Added(target, compact_record(run, target), _size(target), before=False, note=note)
+
+
+def _size(folder: Path) -> int:
+    return sum((folder / name).stat().st_size for name in (RECORD_NAME, PREDICTIONS_NAME))

@@ -1,0 +1,120 @@
+"""``submission.toml``: what a submission says of itself, and what may be said there."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from vlcl_bench.methods.source import baselines_folder
+from vlcl_bench.submissions.finding import Fault
+from vlcl_bench.submissions.text import UnreadableError, read_limited, shown, unsafe
+
+MANIFEST_NAME, METHOD_NAME = "submission.toml", "method.py"
+MANIFEST_LIMIT = 64 * 1024
+PLACEHOLDER = "TODO"
+"""How a text begins that ``vlcl submit new`` left to be written."""
+
+
+def _said(text: str) -> str:
+    if why := unsafe(text):
+        raise ValueError(f"it holds {why}")
+    if text != text.strip():
+        raise ValueError("it begins or ends with a space")
+    if text.startswith(PLACEHOLDER):
+        raise ValueError(f"it is still to be written: {shown(text)}")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_said)]
+Line = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_said)]
+
+
+class Submission(BaseModel):
+    """A checked ``submission.toml``; the names are those of its keys.
+
+    ``entries`` are settings, beside the method's defaults, whose runs are entries of their own and ranked as such.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: Name
+    authors: Annotated[list[Name], Field(min_length=1, max_length=50)]
+    paper: Line
+    implementation: Line
+    licence: Name
+    track: Literal["standard", "open-budget"]
+    method: Annotated[str, Field(max_length=200)] = METHOD_NAME
+    pretrained_models: Annotated[list[Line], Field(max_length=20)]
+    auxiliary_data: Annotated[list[Line], Field(max_length=20)]
+    entries: Annotated[list[dict[Name, bool | int | float | Line]], Field(max_length=5)] = []
+
+    def mentions(self, name: str) -> bool:
+        """Whether a model or a data set is declared under ``name``."""
+        return any(name in text for text in (*self.pretrained_models, *self.auxiliary_data))
+
+
+KEYS = ", ".join(Submission.model_fields)
+HINTS = {
+    "extra_forbidden": f"Leave it out. Known keys: {KEYS}.",
+    "missing": f"Add it; the keys are {KEYS}. docs/submitting.md says what to write.",
+    "value_error": "Write one line of plain text: no markup, no control characters, nothing left to be written.",
+}
+
+
+def read_submission(folder: Path) -> tuple[Submission | None, list[Fault]]:
+    """What ``submission.toml`` says, ``None`` where it cannot be told; and all that is wrong with it."""
+
+    def fault(code: str, message: str, hint: str) -> Fault:
+        return Fault(code, MANIFEST_NAME, message, hint)
+
+    try:
+        data = read_limited(folder / MANIFEST_NAME, MANIFEST_LIMIT)
+    except UnreadableError as error:
+        hint = (
+            f"A submission has a {MANIFEST_NAME} of at most {MANIFEST_LIMIT // 1024} KiB; `vlcl submit new` writes one."
+        )
+        return None, [fault("toml-unreadable", f"{MANIFEST_NAME} cannot be read: {error}", hint)]
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return None, [fault("toml-encoding", f"byte {error.start} is not UTF-8", "Save the file as UTF-8.")]
+    try:
+        said = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        return None, [fault("toml-syntax", f"not valid TOML: {shown(str(error), 200)}", "Mend that line.")]
+    try:
+        return Submission.model_validate(said), []
+    except ValidationError as error:
+        found = []
+        for one in error.errors():
+            where = ".".join(map(str, one["loc"]))
+            code = {"extra_forbidden": "toml-unknown-key", "value_error": "toml-text"}.get(one["type"], "toml-value")
+            message = one["msg"].removeprefix("Value error, ")
+            found.append(fault(code, f"{shown(where)}: {message}", HINTS.get(one["type"], "See docs/submitting.md.")))
+        return None, found
+
+
+def method_file(folder: Path, submission: Submission) -> tuple[Path | None, list[Fault]]:
+    """The file of the method, which is in the submission or, for a reference method, in ``baselines/``.
+
+    The path that is written is compared, never followed: nothing else can be reached with it.
+    """
+    name = Path(folder.absolute()).name
+    reference = baselines_folder() / f"{name}.py"
+    own = f"../../baselines/{name}.py"
+    if submission.method == own and reference.is_file():
+        if (folder / METHOD_NAME).exists():
+            message = f"{METHOD_NAME} lies beside a {MANIFEST_NAME} that names another file: {own}"
+            return None, [Fault("method-path", METHOD_NAME, message, "Keep one of the two.")]
+        return reference, []
+    if submission.method != METHOD_NAME:
+        message = f"method = {shown(submission.method)} is not a file of the submission"
+        hint = f'Write method = "{METHOD_NAME}", or leave it out; it cannot lead out of the folder.'
+        return None, [Fault("method-path", MANIFEST_NAME, message, hint)]
+    if reference.is_file():
+        hint = "Give the folder another name."
+        return None, [Fault("name-taken", ".", f"{name!r} is the name of a reference method", hint)]
+    return folder / METHOD_NAME, []
