@@ -1,6 +1,7 @@
 """All that a method imports: bases and settings, what it is lent, losses, memories, blocks of encoders, errors.
 
-Names are looked up on first use, so that listing methods does not wait for torch. ``docs/methods.md`` says what each is.
+Names are looked up on first use, so that listing methods does not wait for torch. ``docs/methods.md`` says what each
+is.
 """
 
 from __future__ import annotations

@@ -6,18 +6,15 @@ A method logs them (``ctx.log(**seed_report(...))``); ``vlcl show RUN --seeds`` 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from vlcl_bench.scoring.bleu import bleu4
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from vlcl_bench.tasks import Task
+from vlcl_bench.tasks import Task
 
 REPORT = "seeds"
 """What a log line of this kind has under ``report``."""

@@ -35,7 +35,7 @@ DELETE = "Delete {path} and give the same command again: the picture is made ane
 
 @dataclass(frozen=True)
 class Made:
-    """What filling a set took: pictures made now, found in the store, and blank ones that were made again."""
+    """What filling a set took: pictures made now, pictures in the store, and blank ones that were replaced."""
 
     made: int
     found: int
@@ -116,7 +116,7 @@ class SyntheticStore:
         except IntegrityError as error:
             raise IntegrityError(error.message, hint) from error
 
-    def mended(self, order: Ordered) -> np.ndarray:
+    def restored(self, order: Ordered) -> np.ndarray:
         """As :meth:`read`, but a damaged picture is made anew from its recipe.
 
         Where it was made on another machine, or by other versions of the libraries, its pixels may differ slightly.
