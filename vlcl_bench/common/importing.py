@@ -15,8 +15,8 @@ from vlcl_bench.errors import MethodError
 def import_file(path: Path, digest: str, folder: Path | None = None) -> ModuleType:
     """Import a file under a name that depends on its place and content, so that no two get in each other's way.
 
-    With a ``folder``, the file's own, it is imported as a module of a package that this folder is, so that it can import
-    others in it: ``from .helper import something``. ``digest`` must then be over all of them. Raises :class:`MethodError` with the line where it fails.
+    With a ``folder``, in which the file lies, it is imported as a module of a package, so that it can import others
+    beside it: ``from .helper import something``. ``digest`` must then be over all of them. Raises :class:`MethodError` with the line where it fails.
     """
     place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     name = f"vlcl_method_{path.stem}_{place}_{digest[:8]}"

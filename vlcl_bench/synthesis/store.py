@@ -66,9 +66,9 @@ class SyntheticStore:
         """
         wanted = list(dict.fromkeys(orders))[share[0] - 1 :: share[1]]
         missing = [order for order in wanted if not self.path(order).exists()]
-        found, blank = len(wanted) - len(missing), 0
+        present, blank = len(wanted) - len(missing), 0
         for start in range(0, len(missing), batch):
-            progress(found + start, len(wanted))
+            progress(present + start, len(wanted))
             part = missing[start : start + batch]
             for attempt in range(1 + ATTEMPTS):
                 part = self._attempt(part, attempt)
@@ -81,7 +81,7 @@ class SyntheticStore:
                     "Its safety checker seems to refuse the prompt, or its weights are damaged.",
                 )
         progress(len(wanted), len(wanted))
-        return Made(len(missing), found, blank)
+        return Made(len(missing), present, blank)
 
     def _attempt(self, orders: Sequence[Ordered], attempt: int) -> list[Ordered]:
         """Make pictures and keep them; returns those that came out blank."""

@@ -36,7 +36,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the harness dies (Linux), and look whether it has died already."""
+    """Have the kernel kill this process when the harness dies (Linux), elsewhere look whether it still lives.
+
+    Where it died before this call, its end of the line is closed, and the first word to it ends this process.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         return
