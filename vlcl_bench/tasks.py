@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vlcl_bench.data.pictures import Pictures
 from vlcl_bench.errors import MethodError
-
-if TYPE_CHECKING:
-    from vlcl_bench.data.pictures import Pictures
 
 
 @dataclass(frozen=True)
@@ -66,23 +63,28 @@ class LabelSet:
 class Query:
     """A label space that a picture is scored against: ``prompts[c]`` are the texts of candidate ``c``.
 
-    ``task`` names the data set whose names compete; it is ``None`` when the names of all data sets do.
+    ``dataset`` names the data set whose names compete; it is ``None`` when the names of all data sets do.
     """
 
-    task: str | None
+    dataset: str | None
     names: tuple[str, ...]
     prompts: tuple[tuple[str, ...], ...]
 
+    @property
+    def task(self) -> str | None:
+        """The data set, by the name under which the first methods know it."""
+        return self.dataset
 
-def task_query(task: str, class_names: tuple[str, ...], templates: tuple[str, ...]) -> Query:
+
+def task_query(dataset: str, class_names: tuple[str, ...], templates: tuple[str, ...]) -> Query:
     """The label space of one data set, with the ensemble of all its templates."""
     prompts = tuple(tuple(template.replace("{c}", name) for template in templates) for name in class_names)
-    return Query(task, class_names, prompts)
+    return Query(dataset, class_names, prompts)
 
 
-def caption_query(task: str | None, captions: tuple[str, ...]) -> Query:
+def caption_query(dataset: str | None, captions: tuple[str, ...]) -> Query:
     """A gallery or bank of captions, each a candidate as it stands (no prompt)."""
-    return Query(task, captions, tuple((caption,) for caption in captions))
+    return Query(dataset, captions, tuple((caption,) for caption in captions))
 
 
 def plain_query(names: tuple[str, ...], template: str = "a photo of a {c}.") -> Query:

@@ -14,10 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vlcl_bench.methods import Context, Method, Task
-from vlcl_bench.methods.base import Config
-from vlcl_bench.methods.memory import RowMemory
-from vlcl_bench.tasks import Query
+from vlcl_bench.methods import Config, Context, Method, Query, RowMemory, Task
 
 PICTURES_AT_ONCE = 64
 

@@ -636,17 +636,17 @@ def test_each_task_logs_its_seeds_and_what_is_kept(stream):
 
 
 def test_pictures_and_seeds_are_metered_and_within_the_budget():
-    first, second = (report.counts for report in play(auto(stabilise_steps=5), plain_stream(2), steps=6).reports)
-    assert first["task_pictures"] == second["task_pictures"] == 6 * 8
-    assert first["reference_pictures"] == second["reference_pictures"] == SAMPLES <= 6 * 8
-    assert (first["replayed_samples"], second["replayed_samples"]) == (0, (5 + 6) * 6)  # six seeds, fewer than a batch
-    unstable = play(auto(stabilise=False), plain_stream(2), steps=6).reports[1].counts
-    assert unstable["replayed_samples"] == 6 * 6
+    first, second = (report.usage for report in play(auto(stabilise_steps=5), plain_stream(2), steps=6).reports)
+    assert first.task_pictures == second.task_pictures == 6 * 8
+    assert first.reference_pictures == second.reference_pictures == SAMPLES <= 6 * 8
+    assert (first.replayed_samples, second.replayed_samples) == (0, (5 + 6) * 6)  # six seeds, fewer than a batch
+    unstable = play(auto(stabilise=False), plain_stream(2), steps=6).reports[1].usage
+    assert unstable.replayed_samples == 6 * 6
 
 
 def test_no_more_pictures_are_looked_at_than_the_budget_has():
     learner = play(auto(), plain_stream(2), steps=2, reference_batch=5)
-    assert [report.counts["reference_pictures"] for report in learner.reports] == [10, 10]
+    assert [report.usage.reference_pictures for report in learner.reports] == [10, 10]
 
 
 @pytest.mark.parametrize("stream", [class_stream(), [captioned(1), captioned(2)]], ids=["class by class", "captions"])

@@ -27,9 +27,9 @@ def entry(method: str = METHOD, variant: str = "", last: float = 0.6, before: fl
         scores[seed] = items
     log = [{"report": "seeds", "task": task, **more.get("log", {})} for task in TASKS]
     log += [{"report": "memory", "items": 100}]
-    identity = SimpleNamespace(config={"memory": more.get("memory", 100)})
+    identity = SimpleNamespace(settings={"memory": more.get("memory", 100)})
     record = SimpleNamespace(
-        log=log, identity=identity, weight=SimpleNamespace(bytes_between_tasks=more.get("bytes", 1000))
+        log=log, identity=identity, footprint=SimpleNamespace(bytes_between_tasks=more.get("bytes", 1000))
     )
     return SimpleNamespace(
         protocol=CLASSES, method=method, variant=variant, runs=dict.fromkeys(range(3), (None, record)),

@@ -142,14 +142,14 @@ def test_adapters_learn_and_the_towers_do_not(name, kind):
 def test_what_is_kept_is_counted_and_the_budget_is_kept(name, tiny):
     method = build(name, tiny() if name == "coop" else None)
     learner = play(method, classes, 1, 2, 3, side=16 if name == "coop" else 4)
-    assert all(report.counts["task_pictures"] <= 6 * 8 for report in learner.reports)
+    assert all(report.usage.task_pictures <= 6 * 8 for report in learner.reports)
     kept = learner.footprint().bytes_between_tasks
     if name == "coop":
         assert kept == 4 * 3 * (2 * 16 + 16)  # three contexts of two vectors, three keys
-        assert not any(report.counts["replayed_samples"] for report in learner.reports)
+        assert not any(report.usage.replayed_samples for report in learner.reports)
     else:
         assert kept == kept_bytes(learner)[-1]
-        assert [bool(report.counts["replayed_samples"]) for report in learner.reports] == [False, True, True]
+        assert [bool(report.usage.replayed_samples) for report in learner.reports] == [False, True, True]
 
 
 @pytest.mark.parametrize("name", FOILS)

@@ -75,8 +75,8 @@ def test_every_switch_changes_the_result(settings):
 
 def test_synthetic_presentations_are_counted():
     reports = play(build(NAME, **SMALL), make_synthesis(), 1, 2, steps=6, reference_batch=4).reports
-    assert [report.counts["synthetic_pictures"] for report in reports] == [24, 24]
-    assert [report.counts["generated_pictures"] for report in reports] == [12, 12]
+    assert [report.usage.synthetic_pictures for report in reports] == [24, 24]
+    assert [report.usage.generated_pictures for report in reports] == [12, 12]
 
 
 def test_nothing_of_a_task_is_left_when_it_is_done():

@@ -190,7 +190,7 @@ def test_every_setting_of_lwf_vr_changes_the_result(setting, value):
 
 
 def test_lwf_vr_counts_its_reference_pictures():
-    counts = play(build("lwf_vr"), 1, steps=5, batch_size=5, reference_batch=4).reports[0].counts
+    counts = play(build("lwf_vr"), 1, steps=5, batch_size=5, reference_batch=4).reports[0].usage.by_name()
     assert {key: count for key, count in counts.items() if count} == {"task_pictures": 25, "reference_pictures": 20}
 
 
@@ -288,9 +288,9 @@ def test_icarl_draws_which_classes_get_a_place_where_there_are_too_few():
 def test_icarl_looks_at_no_more_pictures_than_allowed_and_they_are_counted_as_reference():
     for limit, expected in ((30_000, 20), (20, 20), (7, 7)):
         learner = play(build("icarl", memory=5, herding_pictures=limit), 1)
-        assert learner.reports[0].counts["reference_pictures"] == expected
+        assert learner.reports[0].usage.reference_pictures == expected
         assert len(kept(learner)[1]) == 5
-    assert play(build("icarl", memory=5, herding=False), 1).reports[0].counts["reference_pictures"] == 0
+    assert play(build("icarl", memory=5, herding=False), 1).reports[0].usage.reference_pictures == 0
 
 
 def test_icarl_without_herding_keeps_others_that_follow_from_the_seed():
@@ -378,8 +378,8 @@ def test_every_setting_of_icarl_changes_the_second_task_and_not_the_first(settin
 def test_pictures_of_the_memory_are_counted_as_replayed(settings, expected):
     # Ten pictures are kept of the first task: six batches of 5; or of 3, 3, 3, 1, 3 and 3.
     first, second = play(build("icarl", memory=10, **settings), 1, 2, steps=6, batch_size=5).reports
-    assert first.counts["replayed_samples"] == 0
-    assert second.counts["replayed_samples"] == expected
+    assert first.usage.replayed_samples == 0
+    assert second.usage.replayed_samples == expected
 
 
 def test_teacher_and_memory_count_as_kept_between_tasks():

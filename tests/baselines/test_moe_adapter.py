@@ -512,14 +512,14 @@ def test_on_vit_b_16_the_harness_counts_the_published_parameters_and_eleven_more
     monkeypatch.setattr(sys.modules[cls.__module__], "alexnet_features", lambda device: convolutions)
     with torch.device("meta"):
         method = cls(backbone, make_settings(cls, {}, "full"))
-        pristine = backbone_sizes(backbone)
+        sizes = backbone_sizes(backbone)
         for _, mixture in method.adapters.all():
             for _ in range(11):
                 mixture.add_router()
         for _ in range(12):
             method.selector.add(256 * 13 * 13, torch.device("meta"))
     monkeypatch.setattr(cls, "to", lambda self, device: self)
-    playing = InProcessLearner(method, PlayedProtocol(), 0, torch.device("meta"), pristine)
+    playing = InProcessLearner(method, PlayedProtocol(), 0, torch.device("meta"), sizes)
     learnt = {name for name, _ in method.named_parameters() if name.startswith(("adapters.", "selector.coders."))}
     playing._trained = learnt
     footprint = playing.footprint()
@@ -540,13 +540,13 @@ def test_the_published_rates_are_those_of_data_sets_of_the_full_protocol():
 def test_without_a_selector_only_adapters_are_trained_and_counted():
     playing = play(build(selector="none"), 1)
     assert {name.split(".")[0] for name in playing.reports[0].trained} == {"adapters"}
-    assert playing.reports[0].counts["reference_pictures"] == 6 * 8 // 20
+    assert playing.reports[0].usage.reference_pictures == 6 * 8 // 20
 
 
 def test_task_pictures_are_those_of_the_recipe():
     report = play(build(), 1, steps=6, batch_size=5, reference_batch=4).reports[0]
-    assert report.counts["task_pictures"] == 30
-    assert report.counts["synthetic_pictures"] == report.counts["replayed_samples"] == 0
+    assert report.usage.task_pictures == 30
+    assert report.usage.synthetic_pictures == report.usage.replayed_samples == 0
 
 
 # Switches

@@ -285,10 +285,10 @@ def test_the_reference_budget_is_never_exceeded(steps, batch, samples):
     playing = learner(method, steps=steps, batch_size=4, reference_batch=batch, warmup=1)
     learn(playing, *(task(index, samples) for index in (1, 2)))
     allowed = make_budget(steps=steps, reference_batch=batch).reference_presentations
-    used = [report.counts["reference_pictures"] for report in playing.reports]
+    used = [report.usage.reference_pictures for report in playing.reports]
     assert all(0 < count <= allowed for count in used)
     assert used[1] <= 0.4 * allowed + 2
-    assert all(report.counts["task_pictures"] <= 4 * steps for report in playing.reports)
+    assert all(report.usage.task_pictures <= 4 * steps for report in playing.reports)
     assert torch.isfinite(method.selector.limits[1:]).all()
 
 
@@ -311,7 +311,7 @@ def test_all_pictures_that_are_looked_at_are_metered(monkeypatch):
     report = play(method, 1).reports[0]
     # Beside what the selector sees, a few pictures are looked at for the share that meets experts that still learn.
     few = max(1, 6 * 8 // 20)
-    assert report.counts["reference_pictures"] == sum(seen) + few
+    assert report.usage.reference_pictures == sum(seen) + few
 
 
 # A state

@@ -378,13 +378,13 @@ def test_distillation_of_another_kind_is_refused():
 
 
 def test_reference_pictures_are_counted_a_batch_a_step():
-    counts = play(build("zscl"), 1, steps=6, batch_size=5, reference_batch=4).reports[0].counts
+    counts = play(build("zscl"), 1, steps=6, batch_size=5, reference_batch=4).reports[0].usage.by_name()
     assert {key: count for key, count in counts.items() if count} == {"task_pictures": 30, "reference_pictures": 24}
 
 
 def test_caching_does_not_change_what_is_counted():
     counts = [play(build("zscl", cache=cache), 1, 2).reports for cache in (True, False)]
-    assert [report.counts for report in counts[0]] == [report.counts for report in counts[1]]
+    assert [report.usage for report in counts[0]] == [report.usage for report in counts[1]]
 
 
 @pytest.mark.parametrize("settings", [{}, {"cache": False}, {"distill": "feature"}, {"ensemble": False}])
@@ -426,7 +426,7 @@ def test_a_method_that_declares_no_reference_data_is_lent_none(what, tmp_path):
     path.write_text(METHOD.format(what=what))
     with pytest.raises(MethodError, match="does not declare") as refused:
         play(build(path), 1)
-    assert "auxiliary" in refused.value.hint
+    assert "reference =" in refused.value.hint
 
 
 # What of the reference data is taken

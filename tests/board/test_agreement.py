@@ -232,6 +232,6 @@ def test_every_mapped_name_is_published_on_both_streams():
 def test_zscl_star_has_the_words_that_the_board_gives_it(protocol):
     for given, words in (({"l2_weight": 0}, "l2_weight=0.0"), ({}, "")):
         config = make_settings(load_method("zscl"), given, load_protocol(protocol).scale).model_dump(mode="json")
-        record = SimpleNamespace(identity=SimpleNamespace(method="zscl", protocol=protocol, config=config))
+        record = SimpleNamespace(identity=SimpleNamespace(method="zscl", protocol=protocol, settings=config))
         assert variant(record) == words
         assert ("zscl", words) in PUBLISHED_NAMES

@@ -151,7 +151,7 @@ def l2_run(tmp_path):
 
     def with_settings(**settings):
         record = read_record(source)
-        identity = record.identity.model_copy(update={"config": {**record.identity.config, **settings}})
+        identity = record.identity.model_copy(update={"settings": {**record.identity.settings, **settings}})
         write_record(folder, record.model_copy(update={"identity": identity, "run_hash": identity.run_hash}))
         return ablation(folder, read_record(folder), Known())
 
@@ -177,7 +177,7 @@ def test_of_another_peoples_method_the_only_undeclared_settings_are_ranked(l2_ru
 
     def put(name, **settings):
         record = read_record(folder)
-        identity = record.identity.model_copy(update={"method": "mine", "config": settings})
+        identity = record.identity.model_copy(update={"method": "mine", "settings": settings})
         write_record(
             mine / "runs" / name, record.model_copy(update={"identity": identity, "run_hash": identity.run_hash})
         )

@@ -107,28 +107,30 @@ def test_the_mini_reference_is_what_its_manifest_says(listed: list[str]) -> None
 def hashed_as_before(identity: Identity) -> str:
     """The run hash as it was before there was auxiliary data, computed by hand."""
     names = (
-        "protocol", "protocol_version", "protocol_fingerprint", "method", "method_source_sha256", "config", "backbone",
+        "protocol", "protocol_version", "protocol_fingerprint", "method", "method_source_sha256", "backbone",
         "backbone_sha256", "seed",
     )  # fmt: skip
-    return sha256_text(canonical_json({name: getattr(identity, name) for name in names}))[:16]
+    facts = {name: getattr(identity, name) for name in names} | {"config": identity.settings}
+    return sha256_text(canonical_json(facts))[:16]
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: f"{folder.parent.parent.name}-{folder.name}")
 def test_committed_records_still_have_their_run_hash(folder: Path) -> None:
     record = read_record(folder)
     assert record.run_hash == record.identity.run_hash == folder.name
-    if not record.identity.auxiliary:
+    if not record.identity.reference:
         assert record.run_hash == hashed_as_before(record.identity)
 
 
 def test_committed_records_name_auxiliary_data_exactly_where_the_method_declares_them() -> None:
+    from vlcl_bench.methods.declaration import declared_reference
     from vlcl_bench.methods.registry import load_method
 
     for folder in COMMITTED:
         identity = read_record(folder).identity
         own = folder.parents[1] / "method.py"
         cls = load_method(str(own) if own.exists() else identity.method)
-        assert identity.auxiliary.keys() == set(cls.auxiliary), folder
+        assert identity.reference.keys() == set(declared_reference(cls)), folder
 
 
 def test_the_mini_reference_is_named_as_the_hashes_of_runs_require() -> None:
@@ -140,10 +142,10 @@ def test_the_mini_reference_is_named_as_the_hashes_of_runs_require() -> None:
     assert planned.identity == named
 
 
-def identity(**auxiliary: str) -> Identity:
+def identity(**reference: str) -> Identity:
     return Identity(
         protocol="p", protocol_version=1, protocol_fingerprint="f", method="m", method_source_sha256="s",
-        config={"weight": 1.0}, backbone="b", backbone_sha256="w", seed=0, auxiliary=auxiliary,
+        settings={"weight": 1.0}, backbone="b", backbone_sha256="w", seed=0, reference=reference,
     )  # fmt: skip
 
 

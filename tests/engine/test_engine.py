@@ -148,14 +148,14 @@ def test_what_a_method_learns_from_is_the_training_split_of_that_task_alone(spie
 
 def test_what_a_method_scores_is_pictures_and_names(spied: Spied) -> None:
     names = [field.name for field in dataclasses.fields(Query)]
-    assert names == ["task", "names", "prompts"]
+    assert names == ["dataset", "names", "prompts"]
     assert {field.name for field in dataclasses.fields(Task)} == {
         "index", "name", "class_names", "templates", "images", "labels", "dataset", "captions",
     }  # fmt: skip
     stages = len(TASKS) + 1
     for name in TASKS:
         manifest = read_manifest(name)
-        parts = [images for images, queries in spied.scored if queries[1].task == name]
+        parts = [images for images, queries in spied.scored if queries[1].dataset == name]
         hashes = [sha256_bytes(image.tobytes()) for images in parts for image in images]
         assert all(len(images) <= EVALUATION_BATCH for images in parts)
         assert sorted(hashes) == sorted(manifest.hashes("test") * stages)
@@ -173,7 +173,7 @@ def test_no_test_label_can_be_reached_from_what_a_method_is_given(spied: Spied) 
     for name in TASKS:
         manifest = read_manifest(name)
         place = dict(zip(manifest.hashes("test"), manifest.labels("test"), strict=True))
-        parts = [images for images, queries in spied.scored if queries[1].task == name]
+        parts = [images for images, queries in spied.scored if queries[1].dataset == name]
         asked = np.array([place[sha256_bytes(image.tobytes())] for images in parts for image in images])
         for labels in (manifest.labels("test"), asked[: len(place)], asked[:EVALUATION_BATCH]):
             assert not [array.shape for array in arrays if holds(array, labels)]
@@ -275,7 +275,7 @@ def test_a_method_that_fails_in_the_second_task_keeps_what_was_done(kind: str) -
     again = run(body)
     assert again.code == 4
     assert "continuing after stage 1 of 2" in again.err
-    # A mended file is another run.
+    # A corrected file is another run.
     mended = run(NO_LEARNING)
     assert mended.code == 2
     assert "holds another run" in mended.err
@@ -285,7 +285,7 @@ def test_a_method_that_fails_in_the_second_task_keeps_what_was_done(kind: str) -
 
 def test_a_method_error_says_that_a_mended_file_is_another_run() -> None:
     ended = run("    def learn(self, task, ctx):\n        raise ValueError('x')\n")
-    assert "A mended file is another run" in ended.err
+    assert "A corrected file is another run" in ended.err
     assert "--traceback" in ended.err
 
 

@@ -31,11 +31,13 @@ from vlcl_bench.engine.sandbox.answers import opened_state, with_trained
 from vlcl_bench.engine.sandbox.learner import SandboxedLearner
 from vlcl_bench.engine.sandbox.worker import Worker
 from vlcl_bench.engine.sandbox.worker_process import WorkerProcess
-from vlcl_bench.engine.sandbox.worker_side import HarnessGoneError, Line, TaskRules
+from vlcl_bench.engine.sandbox.worker_side import HarnessGoneError, LentStream, Line
 from vlcl_bench.errors import IntegrityError, MethodError
 from vlcl_bench.methods.base import LossMethod, Method
 from vlcl_bench.methods.card import make_settings
+from vlcl_bench.methods.declaration import declared_reference
 from vlcl_bench.methods.registry import load_method
+from vlcl_bench.methods.terms import Loans
 from vlcl_bench.tasks import Query, Task, plain_query, task_query
 
 CPU = torch.device("cpu")
@@ -51,18 +53,18 @@ class Thread(WorkerProcess):
         self._line.setblocking(False)
         self._outgoing, self._queued = deque(), 0
         self._process: Any = SimpleNamespace(wait=lambda seconds=0: 0, poll=lambda: 0, pid=1 << 22)
-        self.child = Worker(Line(theirs))
-        self.child.start = {"device": "cpu", "scratch": str(self.scratch)}
-        self.child.backbone = WordyBackbone()
-        self.child.rules = TaskRules(make_budget(), AUGMENTATION)
-        self.child.method, self.child.settings = cls, config
+        self.worker = Worker(Line(theirs))
+        self.worker.start = {"device": "cpu", "scratch": str(self.scratch)}
+        self.worker.backbone = WordyBackbone()
+        self.worker.stream = LentStream(make_budget(), AUGMENTATION)
+        self.worker.method, self.worker.settings = cls, config
         self.sent: list[tuple[dict[str, Any], list[np.ndarray]]] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
         with contextlib.suppress(HarnessGoneError):
-            self.child.serve()
+            self.worker.serve()
 
     def call(self, header: Any, arrays: Any = (), **more: Any) -> Any:
         self.sent.append((header, list(arrays)))
@@ -75,9 +77,9 @@ class Learners:
     def __init__(self, method: Any, synthesis: bool = False, **settings: Any) -> None:
         cls: Any = load_method(method) if isinstance(method, str) else method
         config = make_settings(cls, settings, "full")
-        kinds = set(cls.auxiliary)
+        kinds = set(declared_reference(cls))
         reference = make_reference() if kinds & {"pictures", "texts"} else None
-        lent = [make_synthesis() if "generator" in kinds else None for _ in range(2)]
+        loans = [Loans(reference, make_synthesis() if "generator" in kinds else None) for _ in range(2)]
         protocol: Any = PlayedProtocol()
         backbone = WordyBackbone()
         sizes = backbone_sizes(backbone)
@@ -86,8 +88,8 @@ class Learners:
         from vlcl_bench.engine.learner import seed_everything
 
         seed_everything(derive_seed(0, "construct"))
-        self.inline = InProcessLearner(cls(backbone, config), protocol, 0, CPU, sizes, reference, lent[0])
-        self.wired = SandboxedLearner(self.process, protocol, 0, sizes, reference, lent[1])
+        self.inline = InProcessLearner(cls(backbone, config), protocol, 0, CPU, sizes, loans[0])
+        self.wired = SandboxedLearner(self.process, protocol, 0, sizes, loans[1])
         self.wired.build()
 
     def both(self) -> tuple[InProcessLearner, SandboxedLearner]:
@@ -303,11 +305,11 @@ def test_pictures_that_were_made_are_counted_by_the_harness() -> None:
         return {**header, "counts": {**header["counts"], "generated_pictures": 0, "made_pictures": 0}}, arrays
 
     cls: Any = load_method("gift")
-    assert "generator" in cls.auxiliary
+    assert "generator" in declared_reference(cls)
     learners = Learners("gift", pictures=10)
     original = learners.process.child.on_learn
     learners.process.child.on_learn = lambda message: change(*original(message))  # type: ignore[method-assign]
-    assert learners.wired.learn(make_task(1), quiet).counts["generated_pictures"] == 10
+    assert learners.wired.learn(make_task(1), quiet).usage.generated_pictures == 10
 
 
 def test_bytes_kept_are_those_of_the_state(tmp_path: Path) -> None:
@@ -392,4 +394,4 @@ def test_known_miss_presentations_of_pictures_that_crossed_whole_are_counted_by_
         return {**header, "counts": {**header["counts"], "task_pictures": 1}}, arrays
 
     report = Lying("learn", change).wired.learn(make_task(1), quiet)
-    assert report.counts["task_pictures"] == 1
+    assert report.usage.task_pictures == 1

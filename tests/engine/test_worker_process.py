@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from vlcl_bench.engine.sandbox import limits
-from vlcl_bench.engine.sandbox.worker_process import WorkerProcess, child_environment
+from vlcl_bench.engine.sandbox.worker_process import WorkerProcess, worker_environment
 from vlcl_bench.errors import MachineError, MethodError, UsageError
 
 CHILD = """
@@ -204,7 +204,7 @@ def test_nothing_of_the_user_is_in_the_environment(monkeypatch: pytest.MonkeyPat
     ):
         monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    found = child_environment(tmp_path)
+    found = worker_environment(tmp_path)
     assert "secret" not in found.values()
     assert found["OMP_NUM_THREADS"] == "1"
 

@@ -357,8 +357,8 @@ def outcome(monkeypatch):
     def outcome(name, **settings):
         handed.clear()
         learner = playing.play(playing.build(name, **settings), 1, 2)
-        counts = {key: [report.counts[key] for report in learner.reports] for key in learner.reports[0].counts}
-        return weights(learner.method), {key: (counts[key], handed.get(key)) for key in counts}
+        usages = [report.usage.by_name() for report in learner.reports]
+        return weights(learner.method), {key: ([usage[key] for usage in usages], handed.get(key)) for key in usages[0]}
 
     return outcome
 

@@ -92,7 +92,7 @@ class Oracle:
         self.seed, self.asked = seed, []
 
     def logits(self, row, query):
-        key = int(sha256_text(json.dumps([self.seed, row, query.task, query.prompts]))[:12], 16)
+        key = int(sha256_text(json.dumps([self.seed, row, query.dataset, query.prompts]))[:12], 16)
         return np.random.default_rng(key).normal(size=len(query.names)).astype(np.float32)
 
     def score(self, images, queries):
@@ -116,7 +116,7 @@ def test_a_data_set_is_cut_into_tasks_of_so_many_classes(incremental):
 
 
 def stages(protocol, stored=None):
-    return Stages(Path(), None, None, protocol, stored or numbered_store(protocol), Reporter(), "last")
+    return Stages(None, None, protocol, stored or numbered_store(protocol), Reporter(), "last")
 
 
 def test_a_task_knows_the_names_seen_so_far_and_its_labels_index_them(incremental):
@@ -212,7 +212,7 @@ def test_batches_mix_the_classes_of_all_tasks_of_a_data_set(incremental):
     learner = Oracle()
     evaluated(incremental, 1, learner)
     truth = incremental.manifests[0].labels("test")
-    batches = [rows for rows, queries in learner.asked if queries[1].task == "dev-food"]
+    batches = [rows for rows, queries in learner.asked if queries[1].dataset == "dev-food"]
     assert [len(rows) for rows in batches] == [7] * 14 + [2]
     assert len(set(truth[batches[0]])) > 2
     assert sorted(np.concatenate(batches).tolist()) == list(range(100))
@@ -559,8 +559,8 @@ class Knowing(Oracle):
 
     def logits(self, row, query):
         logits = super().logits(row, query)
-        if query.task is not None:
-            manifest = self.protocol.manifests[self.protocol.dataset_names.index(query.task)]
+        if query.dataset is not None:
+            manifest = self.protocol.manifests[self.protocol.dataset_names.index(query.dataset)]
             logits += [100.0 * (name in manifest.captions("test")[row]) for name in query.names]
         return logits
 
@@ -576,7 +576,7 @@ def test_captions_of_the_bank_are_chosen_by_id(shots):
     protocol, learner = shots(), Oracle(5)
     frame = evaluated(protocol, 0, learner)
     query = next(queries[1] for _, queries in learner.asked)
-    assert (query.task, query.names) == (None, protocol.bank_captions)
+    assert (query.dataset, query.names) == (None, protocol.bank_captions)
     expected = [int(learner.logits(row, query).argmax()) for row in range(7)]
     for task in ("one", "two", "three"):
         part = frame[(frame["task"] == task) & (frame["kind"] == "nearest")]
@@ -588,7 +588,7 @@ def test_captions_of_the_bank_are_chosen_by_id(shots):
 def test_retrieval_answers_are_the_best_ids_both_ways(shots):
     protocol, learner = shots(), Oracle(6)
     frame = evaluated(protocol, 0, learner)
-    query = next(queries[0] for _, queries in learner.asked if queries[0].task == "two")
+    query = next(queries[0] for _, queries in learner.asked if queries[0].dataset == "two")
     texts = [text for own in protocol.manifests[1].captions("test") for text in own]
     place = {name: i for i, name in enumerate(query.names)}
     logits = np.stack([learner.logits(row, query) for row in range(7)])[:, [place[text] for text in texts]]
@@ -606,7 +606,7 @@ def test_a_gallery_does_not_tell_which_captions_belong_together(shots):
     evaluated(protocol, 0, learner)
     for manifest in protocol.manifests:
         texts = [text for own in manifest.captions("test") for text in own]
-        (names,) = {queries[0].names for _, queries in learner.asked if queries[0].task == manifest.dataset}
+        (names,) = {queries[0].names for _, queries in learner.asked if queries[0].dataset == manifest.dataset}
         assert sorted(names) == sorted(texts)
         assert names != tuple(texts)
 

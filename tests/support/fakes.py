@@ -17,6 +17,7 @@ from vlcl_bench.data.originals import Original
 from vlcl_bench.data.real.spec import Entry
 from vlcl_bench.data.transforms import Augmentation
 from vlcl_bench.methods.context import Context
+from vlcl_bench.methods.terms import Rules
 from vlcl_bench.protocols.budget import Budget
 from vlcl_bench.tasks import Task
 
@@ -90,7 +91,8 @@ def make_context(backbone: Backbone, seed: int = 0, budget: Budget | None = None
     def names() -> dict[int, str]:
         return {id(parameter): name for name, parameter in backbone.named_parameters(prefix="backbone")}
 
-    return Context(seed, budget or make_budget(), AUGMENTATION, torch.device("cpu"), backbone.preprocess, names)
+    rules = Rules(budget or make_budget(), AUGMENTATION)
+    return Context(seed, rules, torch.device("cpu"), backbone.preprocess, names)
 
 
 @dataclass(frozen=True)

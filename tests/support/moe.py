@@ -21,6 +21,7 @@ from vlcl_bench.engine.learner import InProcessLearner
 from vlcl_bench.methods.card import make_settings
 from vlcl_bench.methods.context import Context
 from vlcl_bench.methods.registry import load_method
+from vlcl_bench.methods.terms import Loans, Rules
 from vlcl_bench.tasks import Task
 
 SIDE = 16
@@ -80,8 +81,8 @@ def reference(pictures: int = 40, side: int = SIDE) -> Reference:
 def learner(method: Any, seed: int = 0, side: int = SIDE, **budget: Any) -> Any:
     """A learner of the method that has learned nothing."""
     protocol: Any = playing.PlayedProtocol(**budget)
-    pristine = backbone_sizes(method.backbone)
-    return InProcessLearner(method, protocol, seed, torch.device("cpu"), pristine, reference(side=side))
+    sizes = backbone_sizes(method.backbone)
+    return InProcessLearner(method, protocol, seed, torch.device("cpu"), sizes, Loans(reference(side=side)))
 
 
 def learn(playing_method: Any, *tasks: int | Task, side: int = SIDE) -> Any:
@@ -101,8 +102,8 @@ def play(method: Any, *tasks: int | Task, seed: int = 0, side: int = SIDE, **bud
 def context(method: Any, seed: int = 0, **budget: Any) -> Context:
     """What the engine would lend the method."""
     return Context(
-        seed, playing.make_budget(**budget), playing.AUGMENTATION, torch.device("cpu"), method.backbone.preprocess,
-        lambda: parameter_names(method), reference=reference(),
+        seed, Rules(playing.make_budget(**budget), playing.AUGMENTATION), torch.device("cpu"),
+        method.backbone.preprocess, lambda: parameter_names(method), loans=Loans(reference()),
     )  # fmt: skip
 
 

@@ -17,7 +17,9 @@ from vlcl_bench.engine.footprint import backbone_sizes, parameter_names
 from vlcl_bench.engine.learner import InProcessLearner
 from vlcl_bench.methods.card import make_settings
 from vlcl_bench.methods.context import Batch, Context
+from vlcl_bench.methods.declaration import declared_reference
 from vlcl_bench.methods.registry import load_method
+from vlcl_bench.methods.terms import Loans, Rules
 from vlcl_bench.tasks import LabelSet
 
 TEXTS = tuple(f"{size} {thing}" for size in ("a small", "one big", "some") for thing in ("cat", "red boat", "hill"))
@@ -74,20 +76,20 @@ def play(
     method: Any, *indices: int, seed: int = 0, reference: Reference | None = None, samples: int = 20, **budget: Any
 ) -> InProcessLearner:
     """A learner of the method that has learned these tasks, with its last report as ``report``."""
-    reference = reference or (make_reference() if method.auxiliary else None)
+    reference = reference or (make_reference() if declared_reference(type(method)) else None)
     protocol: Any = PlayedProtocol(**budget)
     sizes = backbone_sizes(method.backbone)
-    learner: Any = InProcessLearner(method, protocol, seed, torch.device("cpu"), sizes, reference)
+    learner: Any = InProcessLearner(method, protocol, seed, torch.device("cpu"), sizes, Loans(reference))
     learner.reports = [learner.learn(make_task(index, samples), lambda done, total, word: None) for index in indices]
     return learner
 
 
 def context(method: Any, seed: int = 0, reference: Reference | None = None, **budget: Any) -> Context:
     """What the engine would lend the method."""
-    reference = reference or (make_reference() if method.auxiliary else None)
+    reference = reference or (make_reference() if declared_reference(type(method)) else None)
     return Context(
-        seed, make_budget(**budget), AUGMENTATION, torch.device("cpu"), method.backbone.preprocess,
-        lambda: parameter_names(method), reference=reference,
+        seed, Rules(make_budget(**budget), AUGMENTATION), torch.device("cpu"), method.backbone.preprocess,
+        lambda: parameter_names(method), loans=Loans(reference),
     )  # fmt: skip
 
 

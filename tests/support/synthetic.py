@@ -17,6 +17,7 @@ from vlcl_bench.data.world import world_of
 from vlcl_bench.engine.footprint import backbone_sizes, parameter_names
 from vlcl_bench.engine.learner import InProcessLearner
 from vlcl_bench.methods.context import Context
+from vlcl_bench.methods.terms import Loans, Rules
 from vlcl_bench.synthesis.loan import Synthesis
 from vlcl_bench.synthesis.prompts import Ordered
 from vlcl_bench.synthesis.store import Made, SyntheticStore
@@ -65,7 +66,7 @@ class MemoryStore:
         self.kept |= dict(zip(missing, self.generator.make(missing), strict=True))
         return Made(len(missing), len(orders) - len(missing), 0)
 
-    def mended(self, order: Ordered) -> np.ndarray:
+    def restored(self, order: Ordered) -> np.ndarray:
         return self.kept[order]
 
     def recipe(self, order: Ordered) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def play(
     """A learner of the method that has learned these tasks, with its reports as ``reports``."""
     protocol: Any = PlayedProtocol(**budget)
     sizes, device = backbone_sizes(method.backbone), torch.device("cpu")
-    learner: Any = InProcessLearner(method, protocol, seed, device, sizes, None, synthesis)
+    learner: Any = InProcessLearner(method, protocol, seed, device, sizes, Loans(synthesis=synthesis))
     learner.reports = [learner.learn(make_task(index, samples), lambda done, total, word: None) for index in indices]
     return learner
 
@@ -92,8 +93,8 @@ def play(
 def context(method: Any, synthesis: Synthesis | None, task: int = 1, seed: int = 0, **budget: Any) -> Context:
     """What the engine would lend the method for a task."""
     return Context(
-        seed, make_budget(**budget), AUGMENTATION, torch.device("cpu"), method.backbone.preprocess,
-        lambda: parameter_names(method), synthesis=synthesis, earlier=label_sets_before(task),
+        seed, Rules(make_budget(**budget), AUGMENTATION, label_sets_before(task)), torch.device("cpu"),
+        method.backbone.preprocess, lambda: parameter_names(method), loans=Loans(synthesis=synthesis),
     )  # fmt: skip
 
 

@@ -175,7 +175,7 @@ def test_a_planned_run_with_reference_data_is_the_one_that_vlcl_run_does(
     record = read_record(found.folder)
     assert found.run_hash == record.run_hash
     fingerprint = manifest.fingerprint()[:16]
-    assert record.identity.auxiliary == {
+    assert record.identity.reference == {
         "pictures": f"{REFERENCE} 12 {fingerprint}, 5 of 12",
         "texts": f"{REFERENCE} 24 {fingerprint}",  # one, two, three captions in turn
     }
@@ -531,7 +531,7 @@ rows = [{ name = "better" }, { name = "base", method = "finetune" }, { name = "a
             folder=tmp_path / str(place),
             record=SimpleNamespace(
                 scores={"metrics": {"last": 1.0}, "bleu4": {"metrics": {"last": 20.0 + place}}},
-                weight=SimpleNamespace(bytes_between_tasks=1000 * (place + 1)),
+                footprint=SimpleNamespace(bytes_between_tasks=1000 * (place + 1)),
             ),
         )
         for place in answers

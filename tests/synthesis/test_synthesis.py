@@ -26,7 +26,7 @@ from vlcl_bench.protocols.load import load_protocol
 from vlcl_bench.records.schema import Record
 from vlcl_bench.synthesis import generator as generator_module
 from vlcl_bench.synthesis.generator import AT_ONCE, Generator, Recipe, folder_digest
-from vlcl_bench.synthesis.prompts import Ordered, base_prompts, order, picture_seed
+from vlcl_bench.synthesis.prompts import Ordered, base_prompts, draw_orders, picture_seed
 from vlcl_bench.synthesis.store import REFILL, SyntheticStore
 
 CPU = torch.device("cpu")
@@ -118,23 +118,23 @@ def test_without_task_prompts_only_the_base_is_drawn_from():
 
 def test_prompts_are_drawn_uniformly_with_replacement():
     pool = [str(number) for number in range(50)]
-    counts = Counter(one.prompt for one in order(pool, 20_000, 1, 0, chance()))
+    counts = Counter(one.prompt for one in draw_orders(pool, 20_000, 1, 0, chance()))
     assert len(counts) == 50
     # A chi-squared of 49 degrees of freedom: mean 49, standard deviation 9.9.
     assert sum((counts[text] - 400) ** 2 / 400 for text in pool) < 100
-    few = order(pool, 50, 1, 0, chance())
+    few = draw_orders(pool, 50, 1, 0, chance())
     assert len({one.prompt for one in few}) < 50
 
 
 def test_equal_prompts_of_the_pool_are_drawn_more_often():
-    counts = Counter(one.prompt for one in order(["a", "a", "b"], 6000, 1, 0, chance()))
+    counts = Counter(one.prompt for one in draw_orders(["a", "a", "b"], 6000, 1, 0, chance()))
     assert counts["a"] / counts["b"] == pytest.approx(2, rel=0.15)
 
 
 def test_the_seeds_of_run_seed_0_are_the_published_ones():
     # GIFT's released code: j + 100000 (t - 2) + 10^7 * 42, pictures from 0, tasks from 1.
     assert [picture_seed(task, 0, 0) for task in (1, 2, 3, 11)] == [419_900_000, 420_000_000, 420_100_000, 420_900_000]
-    assert [one.seed for one in order(["a"], 3, 2, 0, chance())] == [420_000_000, 420_000_001, 420_000_002]
+    assert [one.seed for one in draw_orders(["a"], 3, 2, 0, chance())] == [420_000_000, 420_000_001, 420_000_002]
     assert picture_seed(2, 7, 5) == 470_000_007
 
 
@@ -165,7 +165,7 @@ def test_a_smaller_set_is_the_beginning_of_a_larger_one():
 def test_a_method_that_declares_no_generator_is_lent_none():
     with pytest.raises(MethodError, match="declares no generator") as refused:
         context(build("finetune"), None).synthesise(make_task(1), 5)
-    assert 'auxiliary = ("generator",)' in refused.value.hint
+    assert 'reference = ("generator",)' in refused.value.hint
 
 
 def test_pictures_of_another_size_are_put_under_the_test_transform():
@@ -553,13 +553,13 @@ def test_weights_are_read_once_for_many_plans(own_diffusion, monkeypatch):
     Recipe(str(own_diffusion), 10).identity()
 
 
-# Pipelines that cannot be had
+# Pipelines that could not be obtained
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "no/such-pipeline", "nonsense", "~nobody-at-all/x"])
 def test_a_pipeline_that_is_nowhere_is_a_machine_error_with_a_way_out(name, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(MachineError, match=f"{name!r} is neither a folder nor to be had") as refused:
+    with pytest.raises(MachineError, match=f"{name!r} is no folder and could not be obtained") as refused:
         Recipe(name).identity()
     assert "--set generator=FOLDER" in refused.value.hint
 
@@ -569,7 +569,7 @@ def test_a_web_client_that_fails_is_a_machine_error_too(hub, monkeypatch):
         raise type("ConnectError", (Exception,), {"__module__": "httpx._exceptions"})("no route")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fails)
-    with pytest.raises(MachineError, match="'some/pipeline' is neither a folder nor to be had"):
+    with pytest.raises(MachineError, match="'some/pipeline' is no folder and could not be obtained"):
         Recipe("some/pipeline").identity()
 
 
@@ -844,5 +844,5 @@ def test_played_tasks_count_their_pictures():
     learner = play(build("gift", pictures=7), make_synthesis(), 1, 2, steps=6, reference_batch=5)
     # Seven pictures in batches of five: 5, 2, 5, 2, 5, 2.
     for report in learner.reports:
-        assert report.counts["synthetic_pictures"] == 21
-        assert (report.counts["generated_pictures"], report.counts["task_pictures"]) == (7, 40)
+        assert report.usage.synthetic_pictures == 21
+        assert (report.usage.generated_pictures, report.usage.task_pictures) == (7, 40)

@@ -264,6 +264,7 @@ def step_times(names: Sequence[str], protocol_name: str, store: Path, device: st
     from vlcl_bench.engine.pictures import open_store
     from vlcl_bench.engine.prepare import Request, prepare
     from vlcl_bench.methods.card import make_settings
+    from vlcl_bench.methods.terms import Loans
     from vlcl_bench.tasks import Task
 
     learners, seconds = {}, {name: [] for name in names}  # type: ignore[var-annotated]
@@ -274,7 +275,7 @@ def step_times(names: Sequence[str], protocol_name: str, store: Path, device: st
         method = cls(prepared.backbone, make_settings(cls, prepared.card.settings, prepared.protocol.scale))
         reference = prepared.reference.open(Store(store), Reporter()) if prepared.reference else None
         sizes = backbone_sizes(prepared.backbone)
-        learners[name] = InProcessLearner(method, protocol, 0, torch.device(device), sizes, reference)
+        learners[name] = InProcessLearner(method, protocol, 0, torch.device(device), sizes, Loans(reference))
     stored = open_store(protocol, prepared.places, Store(store), Reporter())[0]
     dataset, labels = protocol.datasets[0], protocol.manifests[0].labels("train")
     for turn in range(4):

@@ -148,7 +148,7 @@ def ablation(folder: Path, record: Record, known: Known) -> str:
     entries = known.declared_entries(submission) if folder.parent.name == "runs" else None
     if entries is None:
         return ""
-    config, defaults = record.identity.config, known.defaults(record)
+    config, defaults = record.identity.settings, known.defaults(record)
     if defaults:
         own = {key: value for key, value in config.items() if defaults.get(key, ...) != value}
         return "" if not own or own in entries else "a variant that is not declared as an entry"
@@ -159,7 +159,7 @@ def ablation(folder: Path, record: Record, known: Known) -> str:
 
 def costs(record: Record) -> dict[str, float | None]:
     """The cost columns of a run."""
-    cost, weight, usage = record.cost, record.weight, record.usage
+    cost, weight, usage = record.cost, record.footprint, record.usage
     return {
         "seconds_total": cost.seconds_total,
         "seconds_learn": sum(cost.seconds_learn),
@@ -186,7 +186,7 @@ def unranked_because(record: Record, known: Known | None = None) -> str:
     """Why the settings of a run must not be ranked: by the method's own word here, else by the record's."""
     cls = (known or Known()).method(record)
     try:
-        own = "" if cls is None else cls.unranked_because(cls.Config.model_validate(record.identity.config))
+        own = "" if cls is None else cls.unranked_because(cls.Config.model_validate(record.identity.settings))
     except ValueError:  # a record of settings that the method no longer has
         own = ""
     return own or record.unranked_because
@@ -195,7 +195,7 @@ def unranked_because(record: Record, known: Known | None = None) -> str:
 def variant(record: Record, known: Known | None = None) -> str:
     """The settings in words where they are not the method's defaults for the protocol's scale."""
     defaults = (known or Known()).defaults(record)
-    settings = sorted(record.identity.config.items())
+    settings = sorted(record.identity.settings.items())
     return ", ".join(f"{key}={value}" for key, value in settings if defaults.get(key, ...) != value)
 
 

@@ -117,7 +117,7 @@ class Evidence:
         own = self.entry(CLASSES)
         records = [record for _, record in own.runs.values()] if own else []
         return any(
-            line.get("report") == "memory" and line["items"] >= record.identity.config["memory"]
+            line.get("report") == "memory" and line["items"] >= record.identity.settings["memory"]
             for record in records
             for line in record.log
         )
@@ -125,7 +125,7 @@ class Evidence:
     def bytes_kept(self, method: str, variant: str = "", protocol: str = CLASSES) -> float | None:
         """Median of the bytes kept between tasks."""
         own = self.entry(protocol, method, variant)
-        return statistics.median(r.weight.bytes_between_tasks for _, r in own.runs.values()) if own else None
+        return statistics.median(r.footprint.bytes_between_tasks for _, r in own.runs.values()) if own else None
 
 
 def claims(entries: Sequence[Entry]) -> list[Claim]:

@@ -66,7 +66,7 @@ def detail_of(
     return Detail(
         tasks=tasks,
         samples=tuple(int(n) for n in scores["samples"]),
-        settings=dict(record.identity.config),
+        settings=dict(record.identity.settings),
         matrices=matrices,
         figures=figures,
         still=frozenset() if frame is None else unmoved_cells(frame, tasks),

@@ -57,7 +57,7 @@ class Known:
         key = submission, protocol
         if key not in self._undeclared:
             runs = [read_record(path.parent).identity for path in sorted(submission.glob(f"runs/*/{RECORD_NAME}"))]
-            configs = [one.config for one in runs if one.protocol == protocol]
+            configs = [run.settings for run in runs if run.protocol == protocol]
             self._undeclared[key] = len(undeclared(configs, self.declared_entries(submission) or []))
         return self._undeclared[key]
 

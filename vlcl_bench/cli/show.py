@@ -66,7 +66,7 @@ def summary(folder: Path, record: Record) -> dict[str, Any]:
         "method": record.identity.method,
         "seed": record.identity.seed,
         "backbone": record.identity.backbone,
-        "config": record.identity.config,
+        "config": record.identity.settings,
         "track": record.track,
         "unranked_because": record.unranked_because or None,
         "metrics": scores["metrics"],
@@ -75,7 +75,7 @@ def summary(folder: Path, record: Record) -> dict[str, Any]:
         "zero_shot": scores["zero_shot"],
         **{key: scores[key] for key in EXTRAS if key in scores},
         "cost": record.cost.model_dump(mode="json"),
-        "weight": record.weight.model_dump(mode="json"),
+        "weight": record.footprint.model_dump(mode="json"),
         "usage": record.usage.model_dump(mode="json"),
         "provenance": record.provenance.model_dump(mode="json"),
     }
@@ -107,7 +107,7 @@ def print_run(console: Console, folder: Path, record: Record, full: bool = False
     where = f", {identity.backbone}, seed {identity.seed}"
     console.print(Text.assemble((record.title, "bold"), " on ", (identity.protocol, "bold"), where))
     print_scores(console, record.scores)
-    cost, weight = record.cost, record.weight
+    cost, weight = record.cost, record.footprint
     console.print(
         f"{cost.seconds_total:.0f} s ({sum(cost.seconds_learn):.0f} learning, {sum(cost.seconds_evaluate):.0f} "
         f"evaluating), peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB, "
@@ -138,7 +138,7 @@ def print_details(console: Console, record: Record) -> None:
     table = Table(show_header=False)
     details: dict[str, Any] = {
         "run": record.run_hash, "track": record.track, **record.identity.model_dump(mode="json"),
-        **record.usage.model_dump(exclude_none=True), **record.weight.model_dump(exclude={"bytes_by_stage"}),
+        **record.usage.model_dump(exclude_none=True), **record.footprint.model_dump(exclude={"bytes_by_stage"}),
         **record.provenance.model_dump(), "continued": f"{record.cost.resumed} times",
     }  # fmt: skip
     for key, value in details.items():

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 Advance = Callable[[int, int, str], None]
+"""Told how much is done, of how much, and a word on how it goes: steps of learning, pictures of an evaluation."""
 
 
 def brief(task: str) -> str:

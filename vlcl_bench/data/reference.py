@@ -1,7 +1,7 @@
 """Reference data: pictures and texts beside the tasks, which a method declares that it uses.
 
-A method with ``auxiliary = ("pictures",)``, ``("texts",)`` or both is lent them through its context, metered. Which they
-are, the protocol's world says (:mod:`vlcl_bench.data.world`).
+A method with ``reference = ("pictures",)``, ``("texts",)`` or both is lent them through its context, metered. Which
+they are, the protocol's world says (:mod:`vlcl_bench.data.world`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def plan_reference(
         return None
     unknown = set(kinds) - set(KINDS)
     if unknown:
-        raise UsageError(f"no auxiliary data {sorted(unknown)}", f"A method can declare: {', '.join(KINDS)}.")
+        raise UsageError(f"no reference data {sorted(unknown)}", f"A method can declare: {', '.join(KINDS)}.")
     for kind in kinds:
         asked = settings.get(f"reference_{kind}")
         if asked is not None and asked < 1:

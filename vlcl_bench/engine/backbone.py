@@ -1,4 +1,4 @@
-"""A backbone made ready for work on its device, and the untouched model as a learner."""
+"""A backbone made ready for work on its device, and the zero-shot model as a learner."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def make_ready(backbone: Backbone, device: torch.device, weights_sha256: str | N
 
 def zero_shot_learner(backbone: Backbone, protocol: Protocol, device: torch.device) -> InProcessLearner:
     """The model as it came, which is the method ``zero_shot``."""
-    untouched = load_method("zero_shot")
-    return InProcessLearner(untouched(backbone, untouched.Config()), protocol, 0, device, backbone_sizes(backbone))
+    zero_shot = load_method("zero_shot")
+    return InProcessLearner(zero_shot(backbone, zero_shot.Config()), protocol, 0, device, backbone_sizes(backbone))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
+from vlcl_bench.common.progress import Advance
 from vlcl_bench.common.seeds import derive_seed
 from vlcl_bench.data.store import StoredDataSet
 from vlcl_bench.engine.learner import Learner
@@ -20,10 +19,7 @@ from vlcl_bench.tasks import Query, caption_query, plain_query, task_query, unio
 
 TOP = 5
 LOGIT_STEP = 1 / 256
-"""Stored logits are rounded to this spec (4e-5 of a cosine at scale 100), which takes a third off a record."""
-
-
-Progress = Callable[[int, int, str], None]
+"""Stored logits are rounded to this step (4e-5 of a cosine at scale 100), which takes a third off a record."""
 
 
 def label_spaces(protocol: Protocol) -> tuple[tuple[Query, ...], Query, Query]:
@@ -33,7 +29,7 @@ def label_spaces(protocol: Protocol) -> tuple[tuple[Query, ...], Query, Query]:
 
 
 def evaluate(
-    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
+    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Advance
 ) -> pd.DataFrame:
     """Predictions of one stage for all tasks, as :mod:`vlcl_bench.records.schema` stores them."""
     evaluator = _evaluate_captions if protocol.captioned else _evaluate_labels
@@ -41,7 +37,7 @@ def evaluate(
 
 
 def _evaluate_labels(
-    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
+    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Advance
 ) -> list[pd.DataFrame]:
     """A frame for each task. Batches mix all test pictures of a data set, also where its classes are several tasks."""
     queries, union, plain = label_spaces(protocol)
@@ -57,17 +53,18 @@ def _evaluate_labels(
         for start in range(0, len(order), protocol.evaluation_batch):
             rows = order[start : start + protocol.evaluation_batch]
             # All names first: their prompts are those of every data set, and so are encoded in one go.
-            every, own, plainly = learner.score(np.ascontiguousarray(data.test[rows]), [union, query, plain])
-            answer = _answers(rows, own)
-            answer["agnostic_top1"] = merged_top1(every, merged, count)
-            answer["agnostic_plain_top1"] = merged_top1(plainly, merged_plain, count)
+            pictures = np.ascontiguousarray(data.test[rows])
+            of_all, of_dataset, of_all_plain = learner.score(pictures, [union, query, plain])
+            answer = _answers(rows, of_dataset)
+            answer["agnostic_top1"] = merged_top1(of_all, merged, count)
+            answer["agnostic_plain_top1"] = merged_top1(of_all_plain, merged_plain, count)
             if protocol.class_groups:
-                answer[SEEN_COLUMN] = _best_seen(own, seen[-1] if seen else None)
+                answer[SEEN_COLUMN] = _best_seen(of_dataset, seen[-1] if seen else None)
             answers.append(answer)
             done += len(rows)
             progress(done, total, data.name)
-        found = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
-        frame = pd.DataFrame(found).sort_values("sample", kind="stable")
+        columns = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+        frame = pd.DataFrame(columns).sort_values("sample", kind="stable")
         frames += [
             _of_task(frame, protocol, number, spec, stage)
             for number, spec in enumerate(protocol.tasks, 1)
@@ -96,7 +93,7 @@ def _of_task(frame: pd.DataFrame, protocol: Protocol, number: int, spec: TaskSpe
 
 
 def _evaluate_captions(
-    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Progress
+    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Advance
 ) -> list[pd.DataFrame]:
     """A frame for each task: retrieval in both directions within its gallery, and a caption from the bank."""
     bank = counted_bank(protocol.bank_captions)
@@ -104,7 +101,7 @@ def _evaluate_captions(
     total, done, frames = sum(len(data.test) for data in stored), 0, []
     for spec, data in zip(protocol.tasks, stored, strict=True):
         captions = protocol.manifests[spec.dataset].captions("test")
-        texts = [text for own in captions for text in own]
+        texts = [text for of_picture in captions for text in of_picture]
         order = np.random.default_rng(derive_seed(0, "evaluation order", data.name)).permutation(len(data.test))
         # A method must not see which captions belong together: they are shuffled, and their scores put back.
         mixed = np.random.default_rng(derive_seed(0, "caption order", data.name)).permutation(len(texts))
@@ -114,9 +111,9 @@ def _evaluate_captions(
         nearest = np.empty((len(order), min(NEAREST, len(bank.captions))), np.int64)
         for start in range(0, len(order), protocol.evaluation_batch):
             rows = order[start : start + protocol.evaluation_batch]
-            own, banked = learner.score(np.ascontiguousarray(data.test[rows]), [gallery, bank_query])
-            top.add(rows, own[:, back])
-            nearest[rows] = best_columns(banked, nearest.shape[1])
+            of_gallery, of_bank = learner.score(np.ascontiguousarray(data.test[rows]), [gallery, bank_query])
+            top.add(rows, of_gallery[:, back])
+            nearest[rows] = best_columns(of_bank, nearest.shape[1])
             done += len(rows)
             progress(done, total, data.name)
         answers: dict[str, np.ndarray] = {

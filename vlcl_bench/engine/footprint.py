@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
 
 import torch
 
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.errors import MethodError
 from vlcl_bench.methods.base import Method
-
-if TYPE_CHECKING:
-    pass
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """Counted by the harness: parameters in all, trained so far, added to the backbone; bytes kept."""
-
-    parameters_total: int
-    parameters_trained: int
-    parameters_added: int
-    bytes_between_tasks: int
-
+from vlcl_bench.records.schema import Footprint
 
 TRAINED = "trained"
 """Entry of a state file's metadata: names of the parameters trained so far, a line each."""
@@ -39,21 +25,42 @@ def trained_names(data: bytes) -> list[str]:
 
 
 def weigh(
-    pristine: Mapping[str, int], parameters: Mapping[str, int], trained: Set[str], kept: Mapping[str, int], more: int
+    sizes_before: Mapping[str, int],
+    parameters: Mapping[str, int],
+    trained: Set[str],
+    kept: Mapping[str, int],
+    more: int,
 ) -> Footprint:
-    """Weigh a method: elements of its backbone's tensors as they came, and of its own ``parameters`` now.
+    """What a method weighs now: ``bytes_by_stage`` holds this one number.
 
-    ``trained`` are names of parameters; ``kept`` bytes of each tensor of its state; ``more`` bytes that it uses
-    beside these, its generator's.
+    ``sizes_before`` are :func:`backbone_sizes` before the method was made, so that what it builds into the backbone
+    counts as added, and ``parameters`` the elements of each of its parameters now. ``trained`` are names of
+    parameters; ``kept`` bytes of each tensor of its state; ``more`` bytes that it uses beside these, its generator's.
     """
-    sizes = {f"backbone.{name}": size for name, size in pristine.items()}
+    sizes = {f"backbone.{name}": size for name, size in sizes_before.items()}
     added = {name: n for name, n in parameters.items() if name not in sizes and name in trained}
+    size = sum(size for name, size in kept.items() if name not in sizes) + more
     return Footprint(
         parameters_total=sum(sizes.values()) + sum(added.values()),
         parameters_trained=sum(parameters.get(name, 0) for name in trained),
         parameters_added=sum(added.values()),
-        bytes_between_tasks=sum(size for name, size in kept.items() if name not in sizes) + more,
+        bytes_between_tasks=size,
+        bytes_by_stage=[size],
     )
+
+
+def journal_form(footprint: Footprint) -> dict[str, Any]:
+    """A single stage's footprint as the journal keeps it: without the list, which would repeat its one number."""
+    return footprint.model_dump(exclude={"bytes_by_stage"})
+
+
+def footprint_of_run(stages: Sequence[Mapping[str, Any]]) -> Footprint:
+    """A run's footprint from those of its stages, as :func:`journal_form` gives them and in their order.
+
+    Parameters are counted after the last stage; the bytes kept are the most of all stages.
+    """
+    sizes = [stage["bytes_between_tasks"] for stage in stages]
+    return Footprint(**{**stages[-1], "bytes_between_tasks": max(sizes), "bytes_by_stage": sizes})
 
 
 def moved_parameters(method: Method, before: Mapping[str, torch.Tensor]) -> set[str]:

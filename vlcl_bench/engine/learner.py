@@ -6,13 +6,14 @@ Everything that crosses it is plain data (arrays, strings, paths), so the method
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,44 +21,43 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from vlcl_bench.common.fileio import write_atomic
+from vlcl_bench.common.progress import Advance
 from vlcl_bench.common.seeds import derive_seed
-from vlcl_bench.data.reference import Reference
-from vlcl_bench.engine.provenance import peak_memory
-from vlcl_bench.errors import IntegrityError, MethodError, VlclError
-from vlcl_bench.methods.base import Method
-from vlcl_bench.methods.context import Context, Progress
-from vlcl_bench.tasks import LabelSet, Query, Task
-
-if TYPE_CHECKING:
-    from vlcl_bench.data.transforms import Augmentation
-    from vlcl_bench.protocols.budget import Budget
-    from vlcl_bench.synthesis.loan import Synthesis
+from vlcl_bench.data.transforms import Augmentation
 from vlcl_bench.engine.footprint import (
     TRAINED,
-    Footprint,
     kept_tensors,
     moved_parameters,
     parameter_names,
     trained_names,
     weigh,
 )
+from vlcl_bench.engine.provenance import peak_memory
+from vlcl_bench.errors import IntegrityError, MethodError, VlclError
+from vlcl_bench.methods.base import Method
+from vlcl_bench.methods.context import Context
+from vlcl_bench.methods.terms import Loans, Rules
+from vlcl_bench.methods.usage import Usage
+from vlcl_bench.protocols.budget import Budget
+from vlcl_bench.records.schema import Footprint
+from vlcl_bench.tasks import LabelSet, Query, Task
 
 
 @dataclass(frozen=True)
 class LearnReport:
-    """What learning a task used and said: metered counts, names of trained parameters, the method's log.
+    """What learning a task used and said: metered usage, names of trained parameters, the method's log.
 
     ``seconds_synthesising`` is the part of the time in which synthetic pictures were made.
     """
 
-    counts: dict[str, int]
+    usage: Usage
     trained: tuple[str, ...]
     log: list[dict[str, float | int | str]] = field(default_factory=list)
     seconds_synthesising: float = 0.0
 
 
-class Rules(Protocol):
-    """What a learner must know of a protocol, which is no more than what a method may know."""
+class Stream(Protocol):
+    """What a learner must know of a protocol: for each task the :class:`Rules` that its method is told."""
 
     @property
     def budget(self) -> Budget:
@@ -68,14 +68,14 @@ class Rules(Protocol):
         """The random crops of training pictures."""
 
     def label_sets_before(self, task: int) -> tuple[LabelSet, ...]:
-        """The names of the tasks before this one, which counts from 1."""
+        """The names of the tasks before ``task``, which counts from 1."""
 
 
 class Learner(ABC):
     """A method as the engine sees it."""
 
     @abstractmethod
-    def learn(self, task: Task, progress: Progress) -> LearnReport:
+    def learn(self, task: Task, progress: Advance) -> LearnReport:
         """Learn a task; raises :class:`MethodError` where the method fails."""
 
     @abstractmethod
@@ -105,36 +105,34 @@ class Learner(ABC):
 class InProcessLearner(Learner):
     """A method in the harness's own process.
 
-    ``pristine`` are the sizes of the backbone's tensors before the method was made, so that what a method builds
-    into the backbone counts as added.
+    ``sizes_before`` are those of the backbone's tensors before the method was made
+    (:func:`vlcl_bench.engine.footprint.backbone_sizes`), so that what it builds into the backbone counts as added.
     """
 
     def __init__(
         self,
         method: Method,
-        protocol: Rules,
+        protocol: Stream,
         seed: int,
         device: torch.device,
-        pristine: Mapping[str, int],
-        reference: Reference | None = None,
-        synthesis: Synthesis | None = None,
+        sizes_before: Mapping[str, int],
+        loans: Loans | None = None,
     ) -> None:
         self.method = method.to(device)
         self.protocol = protocol
         self.seed = seed
         self.device = device
+        self.loans = loans or Loans()
+        self._sizes_before = sizes_before
         self._trained: set[str] = set()
-        self._pristine = pristine
-        self._reference = reference
-        self._synthesis = synthesis
 
-    def learn(self, task: Task, progress: Progress) -> LearnReport:
+    def learn(self, task: Task, progress: Advance) -> LearnReport:
         """See :meth:`Learner.learn`."""
+        protocol = self.protocol
+        rules = Rules(protocol.budget, protocol.augmentation, protocol.label_sets_before(task.index))
         ctx = Context(
-            self.seed, self.protocol.budget, self.protocol.augmentation, self.device,
-            self.method.backbone.preprocess, partial(parameter_names, self.method), progress,
-            self._reference, self._synthesis,
-            self.protocol.label_sets_before(task.index),
+            self.seed, rules, self.device, self.method.backbone.preprocess, partial(parameter_names, self.method),
+            progress, self.loans,
         )  # fmt: skip
         seed_everything(int(ctx.generator("learn", task.index).initial_seed()))
         before = {name: value.detach().clone() for name, value in self.method.named_parameters()}
@@ -144,18 +142,9 @@ class InProcessLearner(Learner):
             self.method.learn(task, ctx)
         self.method.is_learning = False
         self.method.forget_cached_texts()
-        trained = ctx.meter.trained | moved_parameters(self.method, before)
+        trained = ctx.trained | moved_parameters(self.method, before)
         self._trained |= trained
-        counts = {
-            "task_pictures": ctx.meter.task_pictures,
-            "reference_pictures": ctx.meter.reference_pictures,
-            "synthetic_pictures": ctx.meter.synthetic_pictures,
-            "replayed_samples": ctx.meter.replayed_samples,
-            "generated_pictures": ctx.meter.generated_pictures,
-            "made_pictures": ctx.meter.made_pictures,
-            "blank_pictures": ctx.meter.blank_pictures,
-        }
-        return LearnReport(counts, tuple(sorted(trained)), ctx.logged, ctx.meter.seconds_synthesising)
+        return LearnReport(ctx.usage, tuple(sorted(trained)), ctx.logged, ctx.seconds_synthesising)
 
     def score(self, images: np.ndarray, queries: Sequence[Query]) -> list[np.ndarray]:
         """See :meth:`Learner.score`."""
@@ -163,8 +152,8 @@ class InProcessLearner(Learner):
         seed_everything(derive_seed(self.seed, "score"))  # not what learning left: it is gone after a kill
         with torch.inference_mode(), guarded("scoring pictures"):
             pixels = self.method.backbone.preprocess(torch.from_numpy(images).to(self.device))
-            found = self.method.score_all(pixels, queries)
-            return [checked_logits(logits, len(images), query) for logits, query in zip(found, queries, strict=True)]
+            answers = self.method.score_all(pixels, queries)
+            return [checked_logits(logits, len(images), query) for logits, query in zip(answers, queries, strict=True)]
 
     def save(self, path: Path) -> None:
         """See :meth:`Learner.save`."""
@@ -201,8 +190,7 @@ class InProcessLearner(Learner):
         with guarded("weighing what it keeps"):
             state = kept_tensors(self.method)
             kept = {name: t.numel() * t.element_size() for name, t in state.items()}
-        generator = 0 if self._synthesis is None else self._synthesis.store.generator.bytes
-        return weigh(self._pristine, self.parameter_sizes(), self._trained, kept, generator)
+        return weigh(self._sizes_before, self.parameter_sizes(), self._trained, kept, self.loans.generator_bytes)
 
 
 def checked_logits(logits: object, pictures: int, query: Query) -> np.ndarray:
@@ -235,15 +223,13 @@ def guarded(doing: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         raise MethodError(
             f"the method raised {type(error).__name__} while {doing}: {error}",
-            "The stages before are kept. A mended file is another run: it starts anew, and an --out needs another "
+            "The stages before are kept. A corrected file is another run: it starts anew, and an --out needs another "
             "folder. --traceback shows where it happened.",
         ) from error
 
 
 def seed_everything(seed: int) -> None:
     """Seed the global generators too, for methods that draw from them instead of asking the context."""
-    import random
-
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)

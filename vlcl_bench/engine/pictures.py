@@ -21,24 +21,24 @@ def describe_data(protocol: Protocol, places: Places, reporter: Reporter) -> Non
     Counts, classes and labels are the protocol's before a manifest is written; content is required ever after.
     """
     missing = protocol.missing_manifests()
-    found: list[tuple[DataSet, Collection]] = []
+    collected: list[tuple[DataSet, Collection]] = []
     errors: list[VlclError] = []
     for dataset in missing:  # all of them before any is read: hashing takes long, and the last may not be there
         try:
-            found.append((dataset, dataset.collect(places)))
+            collected.append((dataset, dataset.collect(places)))
         except VlclError as error:
             errors.append(error)
     if errors:
         others = "".join(f"\nAnd: {error.message}" for error in errors[1:])
         raise type(errors[0])(errors[0].message + others, errors[0].hint)
-    for dataset, collection in found:
+    for dataset, collection in collected:
         path, total = describe(dataset, collection, reporter), len(collection.entries)
         reporter.say(f"{dataset.name}: {total} pictures described in {path}; this content is required from now on")
 
 
 def open_store(protocol: Protocol, places: Places, store: Store, reporter: Reporter) -> list[StoredDataSet]:
     """The pictures of all data sets; those that the store keeps are decoded where they are missing."""
-    side, found = protocol.side, []
+    side, stored = protocol.side, []
     pairs = list(zip(protocol.datasets, protocol.manifests, strict=True))
     missing = [manifest.dataset for dataset, manifest in pairs if not store.has(dataset, manifest, side)]
     total, before = sum(_kept(d, m) for d, m in pairs if m.dataset in missing), 0
@@ -55,8 +55,8 @@ def open_store(protocol: Protocol, places: Places, store: Store, reporter: Repor
                     before += _kept(dataset, manifest)
     for dataset, manifest in pairs:
         entries = collections[dataset.name].entries if dataset.name in collections else ()
-        found.append(store.open(dataset, manifest, side, [entry for entry in entries if entry.split == "train"]))
-    return found
+        stored.append(store.open(dataset, manifest, side, [entry for entry in entries if entry.split == "train"]))
+    return stored
 
 
 def _kept(dataset: DataSet, manifest: Manifest) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from vlcl_bench.backbones import load_backbone, weights_sha256
 from vlcl_bench.backbones.base import Backbone
@@ -23,9 +23,7 @@ from vlcl_bench.protocols.load import load_protocol
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.schema import Identity
 from vlcl_bench.synthesis import GENERATOR
-
-if TYPE_CHECKING:
-    from vlcl_bench.synthesis.generator import Recipe
+from vlcl_bench.synthesis.generator import Recipe
 
 KeepStates = Literal["none", "last", "all"]
 
@@ -68,18 +66,19 @@ class Prepared:
     identity: Identity
 
 
+Backbones = dict[str, tuple[Backbone, str]]
+"""Backbones by name, each with the hash of its weights."""
+
+
 def prepare(
-    request: Request,
-    reporter: Reporter,
-    known: dict[str, tuple[Backbone, str]] | None = None,
-    describe: Describe | None = None,
+    request: Request, reporter: Reporter, loaded: Backbones | None = None, describe: Describe | None = None
 ) -> Prepared:
     """Find and check everything that a request names; no picture is drawn, and the store is not touched.
 
     Real data that nobody has described before are read once, for their manifest is part of the identity.
 
-    ``known`` keeps backbones with the hash of their weights from call to call, for many requests in a row; such a
-    backbone must not be trained. ``describe`` takes the place of importing the method here.
+    ``loaded`` keeps backbones from call to call, for many requests in a row; such a backbone must not be trained.
+    ``describe`` takes the place of importing the method here.
     """
     protocol = load_protocol(request.protocol)
     method = MethodRef.parse(request.method)
@@ -88,32 +87,44 @@ def prepare(
     else:
         card = describe(method, protocol)
     places = Places.given(request.data_root, request.hub_root)
-    name = request.backbone or protocol.backbone
-    found = (known or {}).get(name)
-    if found is None:
-        with reporter.phase(f"loading {name}"):
-            backbone = load_backbone(name)
-            found = backbone, weights_sha256(backbone)
-        if known is not None:
-            known[name] = found
-    backbone, digest = found
+    backbone, digest = backbone_named(request.backbone or protocol.backbone, reporter, loaded)
     check_picture_size(backbone, protocol)
     describe_data(protocol, places, reporter)
-    kinds = tuple(kind for kind in card.reference if kind != GENERATOR)
-    lends = partial(protocol.world.plan_reference, places=places, side=protocol.side)
-    reference = plan_reference(lends, kinds, protocol.budget.auxiliary_size, card.settings)
+    reference = reference_plan(protocol, card, places)
     recipe = plan_recipe(protocol, card)
-    auxiliary = (reference.identity if reference else {}) | ({GENERATOR: recipe.identity()} if recipe else {})
-    settings = dict(card.settings)
-    if recipe and settings.get("generator") is not None:
-        settings["generator"] = recipe.name
+    identities = (reference.identity if reference else {}) | ({GENERATOR: recipe.identity()} if recipe else {})
     identity = Identity(
         protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
-        method=method.name, method_source_sha256=method.source_sha256, config=settings,
-        backbone=backbone.name, backbone_sha256=digest, seed=request.seed,
-        auxiliary=auxiliary,
+        method=method.name, method_source_sha256=method.source_sha256, settings=recorded_settings(card, recipe),
+        backbone=backbone.name, backbone_sha256=digest, seed=request.seed, reference=identities,
     )  # fmt: skip
     return Prepared(protocol, method, card, backbone, places, reference, recipe, identity)
+
+
+def backbone_named(name: str, reporter: Reporter, loaded: Backbones | None = None) -> tuple[Backbone, str]:
+    """A backbone and the hash of its weights, out of ``loaded`` where it is there already."""
+    if loaded is not None and name in loaded:
+        return loaded[name]
+    with reporter.phase(f"loading {name}"):
+        backbone = load_backbone(name)
+        hashed = backbone, weights_sha256(backbone)
+    if loaded is not None:
+        loaded[name] = hashed
+    return hashed
+
+
+def reference_plan(protocol: Protocol, card: MethodCard, places: Places) -> ReferencePlan | None:
+    """The reference data that a method declares, as far as they are known without opening them."""
+    kinds = tuple(kind for kind in card.reference if kind != GENERATOR)
+    lends = partial(protocol.world.plan_reference, places=places, side=protocol.side)
+    return plan_reference(lends, kinds, protocol.budget.auxiliary_size, card.settings)
+
+
+def recorded_settings(card: MethodCard, recipe: Recipe | None) -> dict[str, Any]:
+    """A method's settings as a record has them: a generator that somebody chose by the name that records give it."""
+    if recipe is None or card.settings.get("generator") is None:
+        return dict(card.settings)
+    return {**card.settings, "generator": recipe.name}
 
 
 def check_picture_size(backbone: Backbone, protocol: Protocol) -> None:

@@ -8,15 +8,14 @@ derived from the run's seed and the task and nothing from what happened before.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from vlcl_bench.common.progress import Reporter
 from vlcl_bench.common.seeds import derive_seed
-from vlcl_bench.data.reference import Reference
 from vlcl_bench.data.store import Store
 from vlcl_bench.engine.backbone import make_ready
 from vlcl_bench.engine.footprint import backbone_sizes
@@ -24,15 +23,13 @@ from vlcl_bench.engine.learner import InProcessLearner, Learner, guarded, seed_e
 from vlcl_bench.engine.pictures import open_store
 from vlcl_bench.engine.prepare import Prepared, Request, prepare
 from vlcl_bench.engine.provenance import choose_device, settle_determinism
+from vlcl_bench.engine.run_folder import finished_record, locked
 from vlcl_bench.engine.sandbox.supervisor import Supervisor, supervised
+from vlcl_bench.engine.stages import Stages
 from vlcl_bench.engine.synthesis import open_synthesis
 from vlcl_bench.methods.card import make_settings
+from vlcl_bench.methods.terms import Loans
 from vlcl_bench.records.schema import Record
-
-if TYPE_CHECKING:
-    from vlcl_bench.synthesis.loan import Synthesis
-from vlcl_bench.engine.run_folder import drop_stage_predictions, finished_record, locked
-from vlcl_bench.engine.stages import Stages
 
 
 @dataclass(frozen=True)
@@ -54,38 +51,37 @@ def run(request: Request, reporter: Reporter) -> Outcome:
 def _run(request: Request, reporter: Reporter, device: torch.device, supervisor: Supervisor | None) -> Outcome:
     prepared = prepare(request, reporter, describe=supervisor.describe if supervisor else None)
     protocol, backbone, identity = prepared.protocol, prepared.backbone, prepared.identity
-    folder = request.out or request.runs / identity.run_hash
-    with locked(folder, identity) as journal:
-        if journal.last("finished"):
-            record = finished_record(folder, identity)
-            drop_stage_predictions(folder)
-            reporter.say(f"this run is already finished: {folder}")
-            return Outcome(folder, record, True)
+    with locked(request.out or request.runs / identity.run_hash, identity) as folder:
+        if folder.journal.last("finished"):
+            record = finished_record(folder.path, identity)
+            folder.drop_stage_predictions()
+            reporter.say(f"this run is already finished: {folder.path}")
+            return Outcome(folder.path, record, True)
         store = Store(request.store)
-        reference = prepared.reference.open(store, reporter) if prepared.reference else None
-        synthesis = open_synthesis(protocol, prepared.recipe, store.root, device)
+        loans = lend(prepared, store, device, reporter)
         stored = open_store(protocol, prepared.places, store, reporter)
         settle_determinism()
         canary = make_ready(backbone, device, identity.backbone_sha256).status
-        pristine = backbone_sizes(backbone)
+        sizes_before = backbone_sizes(backbone)
         learner: Learner
         if supervisor is None:
-            learner = in_process_learner(request, prepared, device, pristine, reference, synthesis)
+            learner = in_process_learner(request, prepared, device, sizes_before, loans)
         else:
             backbone.to("cpu")
-            learner = supervisor.learner(protocol, identity, pristine, reference, synthesis)
-        stages = Stages(folder, journal, learner, protocol, stored, reporter, request.keep_states, request.isolation)
-        stages.play()
-        return Outcome(folder, stages.conclude(identity, prepared.card, device, canary), False)
+            learner = supervisor.learner(protocol, identity, sizes_before, loans)
+        stages = Stages(folder, learner, protocol, stored, reporter, request.keep_states, request.isolation)
+        stages.go_through()
+        return Outcome(folder.path, stages.conclude(identity, prepared.card, device, canary), False)
+
+
+def lend(prepared: Prepared, store: Store, device: torch.device, reporter: Reporter) -> Loans:
+    """What the method declares that it uses beside the tasks, opened; the generator's weights are not loaded yet."""
+    reference = prepared.reference.open(store, reporter) if prepared.reference else None
+    return Loans(reference, open_synthesis(prepared.protocol, prepared.recipe, store.root, device))
 
 
 def in_process_learner(
-    request: Request,
-    prepared: Prepared,
-    device: torch.device,
-    pristine: dict[str, int],
-    reference: Reference | None,
-    synthesis: Synthesis | None,
+    request: Request, prepared: Prepared, device: torch.device, sizes_before: Mapping[str, int], loans: Loans
 ) -> Learner:
     """The method in this process."""
     # The constructor of a method may draw random weights; they follow from the run's seed.
@@ -93,4 +89,4 @@ def in_process_learner(
     with guarded("being made"):
         cls = prepared.method.load()
         method = cls(prepared.backbone, make_settings(cls, request.settings, prepared.protocol.scale))
-    return InProcessLearner(method, prepared.protocol, request.seed, device, pristine, reference, synthesis)
+    return InProcessLearner(method, prepared.protocol, request.seed, device, sizes_before, loans)

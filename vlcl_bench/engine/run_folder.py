@@ -1,4 +1,4 @@
-"""The folder of a run: held by one process, belonging to one identity."""
+"""The folder of a run: held by one process, belonging to one identity; its files, and which of them count."""
 
 from __future__ import annotations
 
@@ -6,23 +6,80 @@ import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from vlcl_bench.common.fileio import machine_error, remove_leftovers, sha256_file
 from vlcl_bench.engine.journal import JOURNAL_NAME, LOCK_NAME, Event, Journal
 from vlcl_bench.errors import IntegrityError, UsageError
-from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_record
+from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
 from vlcl_bench.records.schema import Identity, Record
-
-if TYPE_CHECKING:
-    pass
 
 STAGE_PREDICTIONS = "predictions"
 
 
+@dataclass(frozen=True, eq=False)
+class RunFolder:
+    """The files of a run that is under way; the journal says which of them count and what is in them.
+
+    Stage ``s`` is that after ``s`` tasks, 0 the one before the first.
+    """
+
+    path: Path
+    journal: Journal
+
+    def state_path(self, stage: int) -> Path:
+        """The method's state after a stage."""
+        return self.path / f"stage-{stage:02d}" / "state.safetensors"
+
+    def predictions_path(self, stage: int) -> Path:
+        """The predictions of a stage."""
+        return self.path / STAGE_PREDICTIONS / f"stage-{stage:02d}.parquet"
+
+    def state(self, stage: int) -> Path:
+        """The state that was saved after a stage; raises :class:`IntegrityError` where it is missing or another."""
+        path, event = self.state_path(stage), self.journal.last("learned", stage=stage)
+        if event is None:
+            raise IntegrityError(f"{self.journal.path} does not say how stage {stage} was reached")
+        if not path.exists() or sha256_file(path) != event["state_sha256"]:
+            raise IntegrityError(
+                f"the method's state {path} is {'damaged' if path.exists() else 'missing'}",
+                f"The run cannot go on from it. Delete {self.path} and give the same command again: it starts anew.",
+            )
+        return path
+
+    def predictions(self, stages: int) -> pd.DataFrame:
+        """The predictions of the first ``stages`` stages, from 0 on.
+
+        Raises :class:`IntegrityError` where those of a stage are missing or are not those that were written.
+        """
+        frames = []
+        for stage in range(stages):
+            path, event = self.predictions_path(stage), self.journal.last("evaluated", stage=stage)
+            if event is None or not path.exists() or sha256_file(path) != event["predictions_sha256"]:
+                raise IntegrityError(
+                    f"the predictions {path} are {'damaged' if path.exists() else 'missing'}",
+                    f"Delete {self.path} and give the same command again: it starts anew.",
+                )
+            frames.append(read_predictions(path))
+        return pd.concat(frames, ignore_index=True)
+
+    def drop_states(self, end: int) -> None:
+        """Delete the states of the stages before ``end``, which no later stage needs."""
+        for stage in range(end):
+            if self.state_path(stage).parent.exists():
+                shutil.rmtree(self.state_path(stage).parent)
+
+    def drop_stage_predictions(self) -> None:
+        """Delete the stages' own predictions, which the one predictions file of a finished run replaces."""
+        if (self.path / STAGE_PREDICTIONS).exists():
+            shutil.rmtree(self.path / STAGE_PREDICTIONS)
+
+
 @contextmanager
-def locked(folder: Path, identity: Identity) -> Iterator[Journal]:
+def locked(folder: Path, identity: Identity) -> Iterator[RunFolder]:
     """The run's folder, held by this process alone and belonging to this identity."""
     try:
         refuse_foreign(folder)
@@ -47,7 +104,7 @@ def locked(folder: Path, identity: Identity) -> Iterator[Journal]:
         elif not journal.last("finished"):
             remove_leftovers(folder)
             journal.append("resumed")
-        yield journal
+        yield RunFolder(folder, journal)
 
 
 def refuse_foreign(folder: Path) -> None:
@@ -76,12 +133,6 @@ def finished_record(folder: Path, identity: Identity) -> Record:
     if record.identity != identity:
         raise IntegrityError(f"{folder / RECORD_NAME} is the record of another run than the journal's", hint)
     return record
-
-
-def drop_stage_predictions(folder: Path) -> None:
-    """Delete the stages' own predictions, which the one predictions file of a finished run replaces."""
-    if (folder / STAGE_PREDICTIONS).exists():
-        shutil.rmtree(folder / STAGE_PREDICTIONS)
 
 
 def _difference(folder: Path, started: Event, identity: Identity) -> str:

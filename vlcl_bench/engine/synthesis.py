@@ -4,33 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import torch
+
+from vlcl_bench.common.progress import Reporter
+from vlcl_bench.engine.provenance import settle_determinism, settle_precision
 from vlcl_bench.errors import UsageError
+from vlcl_bench.methods.card import MethodCard
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.synthesis import GENERATOR
-
-if TYPE_CHECKING:
-    import torch
-
-    from vlcl_bench.common.progress import Reporter
-    from vlcl_bench.methods.card import MethodCard
-    from vlcl_bench.synthesis.generator import Recipe
-    from vlcl_bench.synthesis.loan import Synthesis
-    from vlcl_bench.synthesis.prompts import Ordered
-    from vlcl_bench.synthesis.store import Made
+from vlcl_bench.synthesis.generator import AT_ONCE, FULL_STEPS, Generator, Recipe
+from vlcl_bench.synthesis.loan import Synthesis
+from vlcl_bench.synthesis.prompts import Ordered
+from vlcl_bench.synthesis.store import Made, SyntheticStore
 
 
 def plan_recipe(protocol: Protocol, card: MethodCard) -> Recipe | None:
-    """How a method that declares a generator has its pictures made; ``None`` for one that declares none.
+    """How a method that declares a generator has its pictures made; ``None`` for a method that declares none.
 
-    Its settings ``generator`` (``None``: the world's own), ``denoising_steps``, ``guidance`` and ``picture_size``
-    (``None``: the pipeline's own) decide.
+    Its settings ``generator`` (``None``: the world's), ``denoising_steps``, ``guidance`` and ``picture_size``
+    (``None``: the pipeline's) decide.
     """
     if GENERATOR not in card.reference:
         return None
-    from vlcl_bench.synthesis.generator import FULL_STEPS, Recipe
-
     return Recipe(
         card.settings.get("generator") or protocol.world.generator,
         card.settings.get("denoising_steps", FULL_STEPS),
@@ -43,10 +39,6 @@ def open_synthesis(protocol: Protocol, recipe: Recipe | None, root: Path, device
     """What the context lends of the generator; its weights are loaded when the first picture is missing."""
     if recipe is None:
         return None
-    from vlcl_bench.synthesis.generator import Generator
-    from vlcl_bench.synthesis.loan import Synthesis
-    from vlcl_bench.synthesis.store import SyntheticStore
-
     return Synthesis(SyntheticStore(root, Generator(recipe, device)), protocol.side, protocol.world.prompt_names)
 
 
@@ -71,9 +63,6 @@ def fill_share(
 
     Raises :class:`UsageError` for a method that declares no generator or does not say how many pictures it wants.
     """
-    from vlcl_bench.engine.provenance import settle_determinism, settle_precision
-    from vlcl_bench.synthesis.generator import AT_ONCE
-
     # As in a run, which would otherwise make other pictures on a GPU.
     settle_determinism()
     settle_precision(device)
@@ -84,10 +73,10 @@ def fill_share(
             f"{card.title} declares no generator with a setting `pictures`",
             "Methods with synthetic pictures are, for instance, gift and generative_replay.",
         )
-    wanted: list[Ordered] = []
+    orders: list[Ordered] = []
     for task in range(1, len(protocol.tasks) + 1):
         learned = protocol.prompts_before(task) if card.settings.get("task_prompts", True) else ()
-        wanted += synthesis.orders(count, learned, task, seed)
-    with reporter.phase(f"making pictures, part {share.number} of {share.count}", len(wanted)) as progress:
+        orders += synthesis.orders(count, learned, task, seed)
+    with reporter.phase(f"making pictures, part {share.number} of {share.count}", len(orders)) as progress:
         report = lambda made, total: progress(made, total, "")  # noqa: E731
-        return synthesis.store.fill(wanted, AT_ONCE, report, (share.number, share.count))
+        return synthesis.store.fill(orders, AT_ONCE, report, (share.number, share.count))

@@ -1,6 +1,7 @@
 """All that a method imports: bases and settings, what it is lent, losses, memories, blocks of encoders, errors.
 
-Names are looked up on first use, so that listing methods does not wait for torch. ``docs/methods.md`` says what each is.
+Names are looked up on first use, so that listing methods does not wait for torch. ``docs/methods.md`` says what each
+is.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from vlcl_bench.backbones.blocks import Block, Towers, states_after, towers
     from vlcl_bench.common.fileio import sha256_file
     from vlcl_bench.common.seeds import derive_seed
+    from vlcl_bench.data.reference import Reference
     from vlcl_bench.errors import MachineError, MethodError, UsageError
     from vlcl_bench.methods.base import TEXTS_AT_ONCE, Config, FineTuneConfig, LossMethod, Method
     from vlcl_bench.methods.batches import shuffled
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from vlcl_bench.methods.memory import PictureMemory, RowMemory, herd
     from vlcl_bench.methods.seed_reports import caption_probe, seed_report
     from vlcl_bench.methods.synthetic import SyntheticConfig, SyntheticMethod
+    from vlcl_bench.synthesis.loan import SyntheticSet
     from vlcl_bench.tasks import LabelSet, Query, Task
 
 __all__ = [
@@ -49,9 +52,11 @@ __all__ = [
     "MethodError",
     "PictureMemory",
     "Query",
+    "Reference",
     "RowMemory",
     "SyntheticConfig",
     "SyntheticMethod",
+    "SyntheticSet",
     "Task",
     "Towers",
     "UsageError",
@@ -130,6 +135,8 @@ _EXPORTS = {
         "MethodError",
         "UsageError",
     ),
+    "vlcl_bench.data.reference": ("Reference",),
+    "vlcl_bench.synthesis.loan": ("SyntheticSet",),
     "vlcl_bench.common.seeds": ("derive_seed",),
     "vlcl_bench.common.fileio": ("sha256_file",),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.methods.context import Batch, Context
+from vlcl_bench.methods.declaration import AsDeclared
 from vlcl_bench.methods.losses import symmetric
 from vlcl_bench.tasks import Query, Task
 
@@ -40,8 +41,14 @@ class Method(nn.Module, ABC):
     mini_settings: ClassVar[Mapping[str, Any]] = {}
     """Values that replace published strengths on the mini protocols, chosen on ``mini-dev``."""
 
-    auxiliary: ClassVar[tuple[str, ...]] = ()
-    """Data beside the tasks that the method uses: ``pictures``, ``texts``; see :mod:`vlcl_bench.data.reference`."""
+    reference: ClassVar[tuple[str, ...]]
+    """Data beside the tasks that the method uses: ``pictures``, ``texts``, ``generator``; none where it is left out.
+
+    See :mod:`vlcl_bench.data.reference`. It has no value here, which would hide a part of a method of that name.
+    """
+
+    auxiliary: ClassVar[tuple[str, ...]] = cast(Any, AsDeclared())
+    """The same under its older name, in which a method may still declare it."""
 
     Config: ClassVar[type[BaseModel]] = Config
     """The class of the method's settings."""
@@ -88,12 +95,12 @@ class Method(nn.Module, ABC):
         features = self._remembered(texts) if keep else self.embed_texts(texts)
         sizes = [len(prompts) for prompts in query.prompts]
         if max(sizes) == 1:
-            found = F.normalize(features, dim=-1)
+            candidates = F.normalize(features, dim=-1)
         else:
-            found = F.normalize(torch.stack([part.mean(dim=0) for part in features.split(sizes)]), dim=-1)
+            candidates = F.normalize(torch.stack([part.mean(dim=0) for part in features.split(sizes)]), dim=-1)
         if keep:
-            self._queries[key] = found
-        return found
+            self._queries[key] = candidates
+        return candidates
 
     @contextmanager
     def texts_of(self, version: Hashable) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,17 +15,14 @@ from vlcl_bench.data.transforms import Augmentation, crop_box
 from vlcl_bench.errors import MethodError
 from vlcl_bench.tasks import Task
 
-if TYPE_CHECKING:
-    pass
 
-
-def _drawn_captions(task: Task, rows: np.ndarray, generator: torch.Generator) -> list[str]:
-    """One caption of each picture, drawn at random; none where the task has classes."""
+def drawn_captions(task: Task, rows: np.ndarray, generator: torch.Generator) -> list[str]:
+    """A caption of each picture, drawn at random; none where the task has classes."""
     if task.captions is None:
         return []
     places = torch.rand(len(rows), generator=generator).tolist()
     texts = [task.captions[row] for row in rows]
-    return [own[int(place * len(own))] for own, place in zip(texts, places, strict=True)]
+    return [captions[int(place * len(captions))] for captions, place in zip(texts, places, strict=True)]
 
 
 def shuffled(count: int, size: int, generator: torch.Generator) -> Iterator[np.ndarray]:
@@ -44,8 +41,8 @@ def shuffled(count: int, size: int, generator: torch.Generator) -> Iterator[np.n
             yield order[start : start + size]
 
 
-def _plain(key: str, value: Any) -> float | int | str:
-    """A logged value as it is stored in JSON."""
+def loggable(key: str, value: Any) -> float | int | str:
+    """A value of the method's log as it is stored in JSON; raises :class:`MethodError` for what cannot be."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, str) or (isinstance(value, (int, float)) and math.isfinite(value)):
         return value

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vlcl_bench.data.world import world_of
 from vlcl_bench.errors import MethodError, UsageError, first_invalid, nearest
+from vlcl_bench.methods.declaration import declared_reference
 
 if TYPE_CHECKING:
     from vlcl_bench.methods.base import Method
@@ -45,7 +46,7 @@ class MethodCard(BaseModel):
         return cls(
             title=method.title,
             deterministic=method.deterministic,
-            reference=list(method.auxiliary),
+            reference=list(declared_reference(method)),
             settings=values.model_dump(mode="json"),
             defaults=make_settings(method, {}, scale).model_dump(mode="json"),
             unranked_because=method.unranked_because(values),
@@ -80,11 +81,11 @@ def make_settings(cls: type[Method], settings: Mapping[str, Any], scale: str) ->
 
     if not issubclass(cls.Config, Config):
         raise MethodError(
-            f"the settings class of {cls.title} does not derive from vlcl_bench.methods.base.Config",
+            f"the settings class of {cls.title} does not derive from vlcl_bench.methods.Config",
             "Without it a misspelt --set would pass unseen.",
         )
-    own = getattr(cls, f"{world_of(scale).settings}_settings", {})
-    merged = {**own, **settings}
+    of_world = getattr(cls, f"{world_of(scale).settings}_settings", {})
+    merged = {**of_world, **settings}
     try:
         return cls.Config.model_validate(merged)
     except ValidationError as error:

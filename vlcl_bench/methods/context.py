@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vlcl_bench.common.progress import Advance
 from vlcl_bench.common.schedule import warm_up_then_cosine
 from vlcl_bench.common.seeds import derive_seed
 from vlcl_bench.data.pictures import Pictures
 from vlcl_bench.data.reference import Reference
-from vlcl_bench.data.transforms import CROP_ATTEMPTS, Augmentation
+from vlcl_bench.data.transforms import CROP_ATTEMPTS
 from vlcl_bench.errors import MethodError
-from vlcl_bench.protocols.budget import Budget
-from vlcl_bench.tasks import LabelSet, Task
-
-if TYPE_CHECKING:
-    from vlcl_bench.synthesis.loan import Synthesis, SyntheticSet
-from vlcl_bench.methods.batches import _drawn_captions, _plain, random_crops, shuffled
+from vlcl_bench.methods.batches import drawn_captions, loggable, random_crops, shuffled
+from vlcl_bench.methods.terms import Loans, Rules
+from vlcl_bench.methods.usage import Usage
+from vlcl_bench.synthesis.loan import SyntheticSet
+from vlcl_bench.tasks import Task
 
 DECODED_AHEAD = 3
 """Batches that are decoded while the model is busy with the one before."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with steps done, steps in all, and a word on how it goes."""
 
 
 @dataclass
@@ -48,49 +46,39 @@ class Batch:
     text_features: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
-@dataclass
-class Meter:
-    """What a method has used: counted where it is handed out, never declared."""
-
-    task_pictures: int = 0
-    reference_pictures: int = 0
-    synthetic_pictures: int = 0
-    replayed_samples: int = 0
-    generated_pictures: int = 0
-    made_pictures: int = 0
-    blank_pictures: int = 0
-    seconds_synthesising: float = 0.0
-    trained: set[str] = field(default_factory=set)
-
-
 class Context:
     """The harness's side of ``learn``: everything random in it follows from the run's seed and the task."""
 
     def __init__(
         self,
         seed: int,
-        budget: Budget,
-        augmentation: Augmentation,
+        rules: Rules,
         device: torch.device,
         preprocess: Callable[[Tensor], Tensor],
         parameter_names: Callable[[], Mapping[int, str]],
-        progress: Progress = lambda done, total, word: None,
-        reference: Reference | None = None,
-        synthesis: Synthesis | None = None,
-        earlier: Sequence[LabelSet] = (),
+        progress: Advance = lambda done, total, word: None,
+        loans: Loans | None = None,
     ) -> None:
         self.seed = seed
-        self.budget = budget
+        self.budget = rules.budget
+        self.earlier = rules.earlier
         self.device = device
-        self.meter = Meter()
+        self.usage = Usage()
+        self.trained: set[str] = set()
+        self.seconds_synthesising = 0.0
         self.logged: list[dict[str, float | int | str]] = []
-        self._augmentation = augmentation
+        self._augmentation = rules.augmentation
         self._preprocess = preprocess
         self._parameter_names = parameter_names
         self._progress = progress
-        self._reference = reference
-        self._synthesis = synthesis
-        self.earlier = tuple(earlier)
+        self._loans = loans or Loans()
+
+    @property
+    def meter(self) -> SimpleNamespace:
+        """What was used so far, for methods that read it under its first name: :attr:`usage` and what is beside it."""
+        return SimpleNamespace(
+            **self.usage.by_name(), trained=set(self.trained), seconds_synthesising=self.seconds_synthesising
+        )
 
     @property
     def learned_prompts(self) -> tuple[str, ...]:
@@ -100,12 +88,12 @@ class Context:
     @property
     def reference(self) -> Reference:
         """The declared reference data; raises :class:`MethodError` for a method that declares none."""
-        if self._reference is None:
+        if self._loans.reference is None:
             raise MethodError(
                 "the method asks for reference data that it does not declare",
-                'Say so in its class: auxiliary = ("pictures", "texts"), or one of the two.',
+                'Say so in its class: reference = ("pictures", "texts"), or one of the two.',
             )
-        return self._reference
+        return self._loans.reference
 
     def reference_rows(self, task: Task) -> Iterator[np.ndarray]:
         """Endless shuffled batches of rows of the reference pictures, metered as reference pictures.
@@ -114,7 +102,7 @@ class Context:
         """
         generator = self.generator("reference", task.index)
         for rows in shuffled(len(self.reference.pictures), self.budget.reference_batch, generator):
-            self.meter.reference_pictures += len(rows)
+            self.usage.reference_pictures += len(rows)
             yield rows
 
     def reference_images(self, rows: np.ndarray) -> Tensor:
@@ -128,23 +116,23 @@ class Context:
         already learned (:attr:`learned_prompts`); see :mod:`vlcl_bench.synthesis.prompts`. Raises
         :class:`MethodError` for a method that declares no generator.
         """
-        if self._synthesis is None:
+        if self._loans.synthesis is None:
             raise MethodError(
                 "the method asks for synthetic pictures but declares no generator",
-                'Say so in its class: auxiliary = ("generator",), beside what else it uses.',
+                'Say so in its class: reference = ("generator",), beside what else it uses.',
             )
-        found = self._synthesis.make(
+        made = self._loans.synthesis.make(
             count,
             self.learned_prompts if task_prompts else (),
             task.index,
             self.seed,
             lambda done, total: self._progress(done, total, "making pictures"),
         )
-        self.meter.generated_pictures += count
-        self.meter.made_pictures += found.made.made
-        self.meter.blank_pictures += found.blank
-        self.meter.seconds_synthesising += found.seconds
-        return found
+        self.usage.generated_pictures += count
+        self.usage.made_pictures += made.made.made
+        self.usage.blank_pictures += made.blank
+        self.seconds_synthesising += made.seconds
+        return made
 
     def preprocessed(self, images: np.ndarray) -> Tensor:
         """Pictures ``(n, s, s, 3)`` uint8 as the encoder takes them, ``(n, 3, s, s)``; nothing is metered."""
@@ -152,7 +140,7 @@ class Context:
 
     def synthetic_images(self, found: SyntheticSet, rows: np.ndarray) -> Tensor:
         """Preprocessed synthetic pictures ``(len(rows), 3, s, s)``, metered as synthetic."""
-        self.meter.synthetic_pictures += len(rows)
+        self.usage.synthetic_pictures += len(rows)
         return self.preprocessed(found.images[rows])
 
     def task_images(self, task: Task, rows: np.ndarray) -> Tensor:
@@ -160,7 +148,7 @@ class Context:
 
         For statistics, herding or features that are kept: pictures that are looked at beside training.
         """
-        self.meter.reference_pictures += len(rows)
+        self.usage.reference_pictures += len(rows)
         return self.preprocessed(task.images[rows])
 
     def replayed(self, images: Tensor) -> Tensor:
@@ -170,7 +158,7 @@ class Context:
 
     def replay(self, count: int) -> None:
         """Meter samples of a memory that holds no pictures, or whose pictures have been encoded already."""
-        self.meter.replayed_samples += count
+        self.usage.replayed_samples += count
 
     def presentations(self, task: Task, count: int) -> Iterator[np.ndarray]:
         """Endless shuffled batches of places ``0 ... count - 1``, each metered as presentations of task pictures.
@@ -179,7 +167,7 @@ class Context:
         counts as its picture does. Encoding them is metered by :meth:`task_images`.
         """
         for rows in shuffled(count, self.budget.batch_size, self.generator("presentations", task.index)):
-            self.meter.task_pictures += len(rows)
+            self.usage.task_pictures += len(rows)
             yield rows
 
     def generator(self, *facts: str | int) -> torch.Generator:
@@ -193,7 +181,7 @@ class Context:
 
     def log(self, **values: Any) -> None:
         """Keep a line in the record's log: finite numbers (also of torch or numpy, with one element) and words."""
-        self.logged.append({key: _plain(key, value) for key, value in values.items()})
+        self.logged.append({key: loggable(key, value) for key, value in values.items()})
 
     def batches(self, task: Task, purpose: str = "train", augment: bool = True) -> Iterator[Batch]:
         """Endless shuffled batches of a task's training pictures; the last of an epoch may be short, as in ZSCL's code.
@@ -207,15 +195,15 @@ class Context:
         waiting: deque[tuple[np.ndarray, list[str], Callable[[], np.ndarray | Tensor]]] = deque()
         for rows in shuffled(len(task.labels), size, generator):
             # All draws of a batch are made here, so that nothing random depends on how far ahead is decoded.
-            captions = _drawn_captions(task, rows, generator)
+            captions = drawn_captions(task, rows, generator)
             waiting.append((rows, captions, self._pictures(task, rows, augment, generator)))
             if len(waiting) <= (DECODED_AHEAD if isinstance(task.images, Pictures) else 0):
                 continue
             rows, captions, pictures = waiting.popleft()
             if purpose == "train":
-                self.meter.task_pictures += len(rows)
+                self.usage.task_pictures += len(rows)
             else:
-                self.meter.reference_pictures += len(rows)
+                self.usage.reference_pictures += len(rows)
             pixels = torch.as_tensor(pictures())
             labels = torch.from_numpy(task.labels[rows]).to(self.device)
             yield Batch(self._preprocess(pixels.to(self.device)), labels, rows, captions)
@@ -252,7 +240,7 @@ class Context:
         """
         rate = self.learning_rate(task) if learning_rate is None else learning_rate
         names = self._parameter_names()
-        self.meter.trained |= {names.get(id(p), name) for name, p in parameters.items()}
+        self.trained |= {names.get(id(p), name) for name, p in parameters.items()}
         fused = self.device.type in ("cpu", "cuda")
         optimizer = torch.optim.AdamW(parameters.values(), lr=rate, weight_decay=0.0, fused=fused)
         steps = self.budget.steps

@@ -38,9 +38,10 @@ class MethodRef:
     """Which method is meant, and where its code is; nothing has been imported yet.
 
     ``name`` is what records carry, ``path`` the method's file and ``class_name`` the class named with it (empty: the
-    file's only one). ``folder`` is a submission's: all Python files in it are the method's source, and it may read
-    them; without one it is its file only. A method of an installed package has an ``entry_point``;
-    ``by_name`` says that it was not named by a file or folder.
+    file's only one). ``folder`` is that of a method that is one, a submission's for instance: all Python files in it
+    are the method's source, its file can import the others (``from .helper import x``), and it may read them; without
+    one it is its file only. A method of an installed package has an ``entry_point``; ``by_name`` says that it was not
+    named by a file or folder.
     """
 
     name: str
@@ -81,9 +82,8 @@ class MethodRef:
         """What :meth:`parse` takes to find the same code again, in another process say."""
         if self.entry_point is not None:
             return self.name
-        if self.folder is not None and not self.class_name and self.path == self.folder / METHOD_NAME:
-            return str(self.folder)
-        return f"{self.path}:{self.class_name}" if self.class_name else str(self.path)
+        place = self.path if self.folder is None else self.folder
+        return f"{place}:{self.class_name}" if self.class_name else str(place)
 
     @property
     def is_reference(self) -> bool:
@@ -109,7 +109,8 @@ class MethodRef:
         if self.entry_point is not None:
             target, where = self._target(), self.entry_point.value
             return _only_method(target, "", where) if inspect.ismodule(target) else _complete(target, where)
-        package = self.folder if self.path.parent == self.folder else None
+        inside = self.folder is not None and self.path.is_relative_to(self.folder)
+        package = self.path.parent if inside else None
         module = import_file(self.path, self.source_sha256, package)
         return _only_method(module, self.class_name, str(self.path))
 

@@ -6,18 +6,15 @@ A method logs them (``ctx.log(**seed_report(...))``); ``vlcl show RUN --seeds`` 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from vlcl_bench.scoring.bleu import bleu4
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from vlcl_bench.tasks import Task
+from vlcl_bench.tasks import Task
 
 REPORT = "seeds"
 """What a log line of this kind has under ``report``."""
@@ -39,15 +36,15 @@ def seed_report(
     real = F.normalize(means, dim=1)
     near_v = torch.stack([(v[classes == c] @ mean).mean() for c, mean in zip(present, real, strict=True)])
     near_w = torch.stack([(w[classes == c] @ texts[c]).mean() for c in present])
-    found: dict[str, Any] = {
+    report: dict[str, Any] = {
         "report": REPORT, "task": task.name, "seeds": len(v), "classes": len(present),
         "fidelity_image": float(near_v.mean()), "fidelity_image_sd": float(near_v.std(correction=0)),
         "fidelity_text": float(near_w.mean()), "fidelity_text_sd": float(near_w.std(correction=0)),
     }  # fmt: skip
     several = torch.stack([(classes == c).sum() for c in present])
     if len(present) > 1 and int(several.min()) > 1:
-        found |= _variances(v, classes, images, labels, present, means)
-    return found
+        report |= _variances(v, classes, images, labels, present, means)
+    return report
 
 
 def _variances(
@@ -84,11 +81,11 @@ def caption_probe(
     second picture are what may be named, those of the others what is compared with. ``probe_chance`` is the same for
     captions drawn at random from the former. Empty where no cluster of a seed has captions to compare with.
     """
-    bank = [text for own in captions[::2] for text in own]
+    bank = [text for texts in captions[::2] for text in texts]
     bank_features = torch.cat(list(features[::2]))
     references: dict[int, list[str]] = {}
-    for own, label in zip(captions[1::2], labels[1::2], strict=True):
-        references.setdefault(int(label), []).extend(own)
+    for texts, label in zip(captions[1::2], labels[1::2], strict=True):
+        references.setdefault(int(label), []).extend(texts)
     usable = [i for i, cluster in enumerate(clusters.tolist()) if cluster in references]
     if not usable or not bank:
         return {}

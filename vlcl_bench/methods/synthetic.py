@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,10 +15,8 @@ from vlcl_bench.methods.base import FineTuneConfig, LossMethod
 from vlcl_bench.methods.batches import shuffled
 from vlcl_bench.methods.context import Context
 from vlcl_bench.synthesis import GENERATOR
+from vlcl_bench.synthesis.loan import SyntheticSet
 from vlcl_bench.tasks import Task
-
-if TYPE_CHECKING:
-    from vlcl_bench.synthesis.loan import SyntheticSet
 
 
 class SyntheticConfig(FineTuneConfig):
@@ -38,6 +36,7 @@ class SyntheticMethod(LossMethod):
     method that needs more at either end calls these first.
     """
 
+    # With the older word: a method that derives from this one may have a part of its own called reference.
     auxiliary = (GENERATOR,)
     Config: ClassVar[type[BaseModel]] = SyntheticConfig
 

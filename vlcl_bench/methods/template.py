@@ -11,8 +11,7 @@ TEMPLATE = '''"""{title}: say here in one line what it does and where it comes f
 
 from torch import Tensor
 
-from vlcl_bench.methods import Batch, Context, LossMethod, Task
-from vlcl_bench.methods.base import FineTuneConfig
+from vlcl_bench.methods import Batch, Context, FineTuneConfig, LossMethod, Task
 
 
 class {name}(LossMethod):

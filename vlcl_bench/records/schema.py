@@ -22,7 +22,20 @@ Count = Annotated[int, Field(ge=0, le=2**60)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """See pydantic; under the keys of a record's file, some of which are older than their attribute's name."""
+        return super().model_dump(**{"by_alias": True, **options})
+
+    def model_dump_json(self, **options: Any) -> str:
+        """See pydantic; under the keys of a record's file."""
+        return super().model_dump_json(**{"by_alias": True, **options})
+
+
+def _in_file(key: str, **more: Any) -> Any:
+    """A field that a record's file has under another ``key``: the file's keys do not change."""
+    return Field(validation_alias=key, serialization_alias=key, **more)
 
 
 class Identity(_Model):
@@ -33,17 +46,20 @@ class Identity(_Model):
     protocol_fingerprint: str
     method: str
     method_source_sha256: str
-    config: dict[str, Any]
+    settings: dict[str, Any] = _in_file("config")
     backbone: str
     backbone_sha256: str
     seed: Annotated[int, Field(ge=-(2**60), le=2**60)]
-    auxiliary: dict[str, str] = {}
+    reference: dict[str, str] = _in_file("auxiliary", default={})
     """The data beside the tasks that the method used: what it is, and its fingerprint."""
 
     def facts(self) -> dict[str, Any]:
-        """What is hashed; ``auxiliary`` only where there is some, so that runs without keep their hash."""
+        """What is hashed, under the file's keys; reference data only where there are some.
+
+        So runs without reference data keep the hash that they had before there were any.
+        """
         facts = self.model_dump(mode="json")
-        return facts if self.auxiliary else {key: value for key, value in facts.items() if key != "auxiliary"}
+        return facts if self.reference else {key: value for key, value in facts.items() if key != "auxiliary"}
 
     @property
     def run_hash(self) -> str:
@@ -87,8 +103,12 @@ class Cost(_Model):
     resumed: Count
 
 
-class Weight(_Model):
-    """Counted by the harness after the last task; ``bytes_between_tasks`` is the largest over the stages."""
+class Footprint(_Model):
+    """What a method weighs, counted by the harness: parameters in all, trained so far, added to the backbone.
+
+    ``bytes_by_stage`` is what it keeps between tasks after each stage that is counted (a single one, or all of a run),
+    and ``bytes_between_tasks`` the largest of these numbers.
+    """
 
     parameters_total: Count
     parameters_trained: Count
@@ -112,7 +132,7 @@ class Usage(_Model):
 
 
 class Matrices(TypedDict):
-    """R in percent, the untouched model's row, and what follows from them (``None``: cannot be had)."""
+    """R in percent, the zero-shot row, and what follows from them (``None``: cannot be had)."""
 
     matrix: list[list[float]]
     zero_shot: list[float]
@@ -120,7 +140,7 @@ class Matrices(TypedDict):
 
 
 class TopFive(TypedDict):
-    """R and the untouched model's row in percent, counting the five best answers."""
+    """R and the zero-shot row in percent, counting the five best answers."""
 
     matrix: list[list[float]]
     zero_shot: list[float]
@@ -172,7 +192,7 @@ class Record(_Model):
     unranked_because: str = ""
     provenance: Provenance
     cost: Cost
-    weight: Weight
+    footprint: Footprint = _in_file("weight")
     usage: Usage
     log: list[dict[str, Any]]
     predictions_sha256: str

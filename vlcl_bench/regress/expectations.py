@@ -90,7 +90,7 @@ def committed(base: Request, submissions: Path) -> list[Expectation]:
         seed = min(entry.runs)
         folder, record = entry.runs[seed]
         request = replace(
-            base, protocol=entry.protocol, method=entry.method, settings=dict(record.identity.config), seed=seed
+            base, protocol=entry.protocol, method=entry.method, settings=dict(record.identity.settings), seed=seed
         )
         spread = spread_of([one for _, one in entry.runs.values()])
         found.append(Expectation(f"{entry.protocol}/{entry.name}", request, folder, record, spread))

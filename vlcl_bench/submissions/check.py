@@ -242,7 +242,7 @@ def _promises(folder: Path, runs: Sequence[_Run], submission: Submission | None)
     for run in runs:
         by_protocol[run.record.identity.protocol].append(run)
     for protocol, group in by_protocol.items():
-        several = undeclared([run.record.identity.config for run in group], submission.entries)
+        several = undeclared([run.record.identity.settings for run in group], submission.entries)
         if len(several) > 1:
             message = f"runs on {shown(protocol)} have {len(several)} different settings that no entry declares"
             hint = "Keep the runs of one, and declare the others as entries = [{ setting = value }] in submission.toml."

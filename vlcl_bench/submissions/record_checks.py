@@ -100,7 +100,7 @@ def record_faults(record: Record, folder: Path, where: str, method: Method, prot
         say("other-method", message, f"Run the folder itself: vlcl run --method submissions/{method.name} …")
     if len(record.title) > LONGEST_TITLE:
         say("title", f"its title has {len(record.title)} characters, at most {LONGEST_TITLE} are shown", "Shorten it.")
-    if len(canonical_json(identity.config)) > LONGEST_SETTINGS:
+    if len(canonical_json(identity.settings)) > LONGEST_SETTINGS:
         say(
             "settings-size", f"its settings are longer than {LONGEST_SETTINGS} characters", "Keep tables in the method."
         )
@@ -170,7 +170,7 @@ def _protocol_faults(record: Record, at: str, protocol: Protocol) -> Iterator[Fa
 
 def _declaration_faults(record: Record, at: str, declared: Submission | None) -> Iterator[Fault]:
     identity, usage = record.identity, record.usage
-    if usage.generated_pictures + usage.synthetic_pictures > 0 and "generator" not in identity.auxiliary:
+    if usage.generated_pictures + usage.synthetic_pictures > 0 and "generator" not in identity.reference:
         message = "it used synthetic pictures, and its identity names no generator"
         yield Fault("auxiliary", at, message, EDITED)
     if declared is None:
@@ -178,7 +178,7 @@ def _declaration_faults(record: Record, at: str, declared: Submission | None) ->
     if record.track == "open-budget" and declared.track == "standard":
         message = "the run drew more pictures than the budget allows (track 'open-budget'); declared is 'standard'"
         yield Fault("declared-track", at, message, 'Write track = "open-budget", or stay within the budget.')
-    for kind, value in identity.auxiliary.items():
+    for kind, value in identity.reference.items():
         name = (value.split() or [""])[0]
         if not name or not declared.mentions(name):
             message = f"it used {shown(kind)} of {shown(name)}, which submission.toml does not declare"

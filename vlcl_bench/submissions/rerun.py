@@ -172,7 +172,7 @@ def _rerun(
     protocol = load_protocol(identity.protocol)
     method = _method(folder, record)
     request = Request(
-        protocol=identity.protocol, method=method, settings=identity.config, seed=identity.seed,
+        protocol=identity.protocol, method=method, settings=identity.settings, seed=identity.seed,
         backbone=None if identity.backbone == protocol.backbone else identity.backbone,
         device=record.provenance.device, runs=runs, store=store, keep_states="none",
         isolation=check_isolation(isolation or MethodRef.parse(method).default_isolation),
@@ -218,7 +218,7 @@ def _other_facts(record: Record, here: Record) -> list[str]:
     said, found = (
         {
             "title": one.title, "track": one.track, "deterministic": one.deterministic,
-            "unranked_because": one.unranked_because, **one.weight.model_dump(), **one.usage.model_dump(),
+            "unranked_because": one.unranked_because, **one.footprint.model_dump(), **one.usage.model_dump(),
         }
         for one in (record, here)
     )  # fmt: skip

@@ -62,7 +62,7 @@ def over_seeds(records: Sequence[Record], columns: Sequence[str]) -> dict[str, d
 def value_of(record: Record, column: str) -> float | None:
     """What a record says in a column of :data:`NAMES`."""
     if column == "bytes":
-        return float(record.weight.bytes_between_tasks)
+        return float(record.footprint.bytes_between_tasks)
     scores: Any = record.scores
     if column.startswith("bleu4."):
         scores, column = scores.get("bleu4") or {"metrics": {}}, column.removeprefix("bleu4.")

@@ -36,8 +36,8 @@ ELSEWHERE = "Try another --device, or a smaller pipeline: --set generator=FOLDER
 class Recipe:
     """How pictures are made: the pipeline (see below), steps, guidance, pixels.
 
-    The pipeline is one that comes with a world, a folder, or a name of the hub, also as ``NAME@REVISION``. ``guidance`` and ``size``
-    ``None`` are the pipeline's own. ``size`` is in pixels of a side.
+    The pipeline is one that comes with a world, a folder, or a name of the hub, also as ``NAME@REVISION``. ``guidance``
+    and ``size`` ``None`` are the pipeline's own. ``size`` is in pixels of a side.
     """
 
     pipeline: str
@@ -48,7 +48,7 @@ class Recipe:
     def folder(self) -> Path:
         """Where the pipeline's files lie; on the full protocols they may have to come from the hub first.
 
-        Raises :class:`MachineError` where they are neither here nor to be had.
+        Raises :class:`MachineError` where they are not here and could not be obtained.
         """
         shipped = shipped_pipelines().get(self.pipeline)
         if shipped is not None:
@@ -88,7 +88,7 @@ def shipped_pipelines() -> dict[str, Path]:
 def downloaded(pipeline: str) -> Path:
     """The files of a pipeline of the hub, ``NAME`` or ``NAME@REVISION``; the hub is asked once in a process.
 
-    Raises :class:`MachineError` where they are not to be had.
+    Raises :class:`MachineError` where they could not be obtained.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -96,7 +96,7 @@ def downloaded(pipeline: str) -> Path:
     name, _, revision = pipeline.partition("@")
     wanted = ["*/*.safetensors", *SETTINGS]
     try:
-        found = snapshot_download(name, revision=revision or None, allow_patterns=wanted, ignore_patterns=list(UNUSED))
+        folder = snapshot_download(name, revision=revision or None, allow_patterns=wanted, ignore_patterns=list(UNUSED))
     except Exception as error:
         expected = LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError, ValueError
         # The hub's library has changed its web client more than once (requests, httpx, httpx2).
@@ -104,10 +104,10 @@ def downloaded(pipeline: str) -> Path:
         if not web and not isinstance(error, expected):
             raise
         raise MachineError(
-            f"the text-to-image pipeline {pipeline!r} is neither a folder nor to be had from the hub",
+            f"the text-to-image pipeline {pipeline!r} is no folder and could not be obtained from the hub",
             "Give the folder of a copy: --set generator=FOLDER, or run once where the hub can be reached.",
         ) from error
-    return Path(found)
+    return Path(folder)
 
 
 def folder_digest(folder: Path) -> str:
@@ -124,10 +124,10 @@ def weight_bytes(folder: Path) -> int:
 def pipeline_files(folder: Path, *patterns: str) -> dict[str, Path]:
     """The files of a pipeline by name, with the weights of a text encoder that it borrows from a world's backbone."""
     files = sorted({path for pattern in patterns for path in folder.rglob(pattern) if not _unused(path, folder)})
-    found = {path.relative_to(folder).as_posix(): path for path in files}
+    by_name = {path.relative_to(folder).as_posix(): path for path in files}
     borrowed = pipeline_index(folder).get("text_backbone")
     lent = {name: path for world in worlds() for name, path in world.checkpoints().items() if name == borrowed}
-    return found | lent
+    return by_name | lent
 
 
 def _unused(path: Path, folder: Path) -> bool:
@@ -149,14 +149,14 @@ def pipeline_index(folder: Path) -> dict[str, Any]:
             f"{folder} holds no pipeline of diffusers: there is no model_index.json",
             "Give a folder as save_pretrained or the hub's download tool leaves it.",
         )
-    found = read_json(path)
-    return found if isinstance(found, dict) else {}
+    index = read_json(path)
+    return index if isinstance(index, dict) else {}
 
 
 def _stamp(path: Path) -> tuple[int, int]:
     """What of a file tells that it is still the same."""
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 @functools.cache
@@ -166,7 +166,7 @@ def _known_sha256(path: Path, size: int, modified: int) -> str:
 
 
 @contextmanager
-def chance_unmoved(device: torch.device) -> Iterator[None]:
+def random_state_kept(device: torch.device) -> Iterator[None]:
     """Leave the global generators as they were: whether a picture is made or found must not be felt elsewhere."""
     plain, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -192,7 +192,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def told(what: str, hint: str) -> Iterator[None]:
+def pipeline_errors(what: str, hint: str) -> Iterator[None]:
     """Turn what a pipeline raises into a :class:`MachineError`: diffusers and its companions raise many kinds."""
     try:
         yield
@@ -242,14 +242,14 @@ class Generator:
         made: list[np.ndarray] = []
         failed = f"the pipeline {self.recipe.pipeline} made no pictures"
         hint = f"Does it make pictures of a text alone, {AT_ONCE} at once? Fewer would be other pictures. {ELSEWHERE}"
-        with torch.inference_mode(), chance_unmoved(self.device), quiet(), told(failed, hint):
+        with torch.inference_mode(), random_state_kept(self.device), quiet(), pipeline_errors(failed, hint):
             for start in range(0, len(orders), AT_ONCE):
                 part = orders[start : start + AT_ONCE]
                 whole = [*part, *[part[-1]] * (AT_ONCE - len(part))]
                 # On the CPU: the noise is then the same on every device.
                 seeds = [torch.Generator().manual_seed(order.seed) for order in whole]
-                found = self.pipeline()(prompt=[order.prompt for order in whole], generator=seeds, **settings)
-                made += [(np.asarray(image) * 255).round().astype(np.uint8) for image in found.images[: len(part)]]
+                answer = self.pipeline()(prompt=[order.prompt for order in whole], generator=seeds, **settings)
+                made += [(np.asarray(image) * 255).round().astype(np.uint8) for image in answer.images[: len(part)]]
         return made
 
 
@@ -271,12 +271,12 @@ def load_pipeline(recipe: Recipe, device: torch.device) -> Any:
     cls: Any = DiffusionPipeline if kind is None else kind()
     precision = torch.float16 if device.type == "cuda" else torch.float32
     whole = "Is the copy whole? `transformers` and `diffusers` of the lock file must be installed."
-    with quiet(), warnings.catch_warnings(), told(f"the pipeline in {folder} does not load", whole):
+    with quiet(), warnings.catch_warnings(), pipeline_errors(f"the pipeline in {folder} does not load", whole):
         warnings.simplefilter("ignore", FutureWarning)  # the older name of a setting, for older versions' sake
         pipeline = cls.from_pretrained(folder, torch_dtype=precision, local_files_only=True, low_cpu_mem_usage=False)
-        own: Any = getattr(pipeline, "scheduler", None)
-        if recipe.steps < FULL_STEPS and DPMSolverMultistepScheduler in getattr(own, "compatibles", ()):
-            pipeline.scheduler = DPMSolverMultistepScheduler.from_config(own.config)
+        scheduler: Any = getattr(pipeline, "scheduler", None)
+        if recipe.steps < FULL_STEPS and DPMSolverMultistepScheduler in getattr(scheduler, "compatibles", ()):
+            pipeline.scheduler = DPMSolverMultistepScheduler.from_config(scheduler.config)
         pipeline.set_progress_bar_config(disable=True)
         if device.type == "cuda" and hasattr(getattr(pipeline, "vae", None), "enable_slicing"):
             pipeline.vae.enable_slicing()

@@ -34,7 +34,7 @@ def picture_seed(task: int, number: int, run_seed: int) -> int:
     return number + 100_000 * (task - 2) + 10_000_000 * (PUBLISHED_SEED + run_seed)
 
 
-def order(pool: Sequence[str], count: int, task: int, run_seed: int, generator: torch.Generator) -> list[Ordered]:
+def draw_orders(pool: Sequence[str], count: int, task: int, run_seed: int, generator: torch.Generator) -> list[Ordered]:
     """``count`` pictures for a task, their prompts drawn uniformly with replacement from the pool."""
     places = torch.randint(len(pool), (count,), generator=generator).tolist()
     return [Ordered(pool[place], picture_seed(task, number, run_seed)) for number, place in enumerate(places)]

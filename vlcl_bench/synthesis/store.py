@@ -35,7 +35,7 @@ DELETE = "Delete {path} and give the same command again: the picture is made ane
 
 @dataclass(frozen=True)
 class Made:
-    """What filling a set took: pictures made now, found in the store, and blank ones that were made again."""
+    """What filling a set took: pictures made now, pictures in the store, and blank ones that were replaced."""
 
     made: int
     found: int
@@ -66,9 +66,9 @@ class SyntheticStore:
         """
         wanted = list(dict.fromkeys(orders))[share[0] - 1 :: share[1]]
         missing = [order for order in wanted if not self.path(order).exists()]
-        found, blank = len(wanted) - len(missing), 0
+        present, blank = len(wanted) - len(missing), 0
         for start in range(0, len(missing), batch):
-            progress(found + start, len(wanted))
+            progress(present + start, len(wanted))
             part = missing[start : start + batch]
             for attempt in range(1 + ATTEMPTS):
                 part = self._attempt(part, attempt)
@@ -81,7 +81,7 @@ class SyntheticStore:
                     "Its safety checker seems to refuse the prompt, or its weights are damaged.",
                 )
         progress(len(wanted), len(wanted))
-        return Made(len(missing), found, blank)
+        return Made(len(missing), present, blank)
 
     def _attempt(self, orders: Sequence[Ordered], attempt: int) -> list[Ordered]:
         """Make pictures and keep them; returns those that came out blank."""
@@ -116,7 +116,7 @@ class SyntheticStore:
         except IntegrityError as error:
             raise IntegrityError(error.message, hint) from error
 
-    def mended(self, order: Ordered) -> np.ndarray:
+    def restored(self, order: Ordered) -> np.ndarray:
         """As :meth:`read`, but a damaged picture is made anew from its recipe.
 
         Where it was made on another machine, or by other versions of the libraries, its pixels may differ slightly.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -18,16 +18,10 @@ from vlcl_bench.engine.learner import LearnReport
 from vlcl_bench.engine.sandbox.wire import Message, WireError
 from vlcl_bench.engine.sandbox.worker_process import plain
 from vlcl_bench.errors import MethodError
-
-if TYPE_CHECKING:
-    pass
+from vlcl_bench.methods.usage import Usage
 
 MOST_ROWS = 1 << 16
 """Pictures in one request."""
-COUNTS = (
-    "task_pictures", "reference_pictures", "synthetic_pictures", "replayed_samples", "generated_pictures",
-    "made_pictures", "blank_pictures",
-)  # fmt: skip
 
 
 def lent(pictures: np.ndarray | Pictures) -> tuple[dict[str, int] | None, list[np.ndarray]]:
@@ -41,11 +35,11 @@ def asked_pictures(
     message: Message, pictures: Mapping[str, np.ndarray | Pictures]
 ) -> tuple[dict[str, Any], Sequence[np.ndarray]]:
     """Rows of pictures that were lent, cropped with the draws that came along, or under the test transform."""
-    found, arrays = _lent(message, pictures), message.arrays
+    asked, arrays = _pictures_meant(message, pictures), message.arrays
     rows = arrays[0] if arrays and arrays[0].dtype == np.int64 and arrays[0].ndim == 1 else np.empty(0, np.int64)
     # As in an array, a negative row counts from the end.
-    if not 0 < len(rows) <= MOST_ROWS or rows.min() < -len(found) or rows.max() >= len(found):
-        raise MethodError(f"the method asks for pictures that are not there; it was lent {len(found)}")
+    if not 0 < len(rows) <= MOST_ROWS or rows.min() < -len(asked) or rows.max() >= len(asked):
+        raise MethodError(f"the method asks for pictures that are not there; it was lent {len(asked)}")
     draws, augmentation = None, None
     if len(arrays) > 1:
         draws = arrays[1]
@@ -56,40 +50,40 @@ def asked_pictures(
         proper = draws.dtype == np.float64 and draws.ndim == 3 and draws.shape[0] == len(rows) and draws.shape[2] == 4
         if not proper or not ((draws >= 0) & (draws <= 1)).all():
             raise WireError(f"draws of the shape {draws.shape} for {len(rows)} pictures, or beyond 0..1")
-    return {}, [found.begin(rows % len(found), draws, augmentation)()]
+    return {}, [asked.begin(rows % len(asked), draws, augmentation)()]
 
 
 def asked_original(
     message: Message, pictures: Mapping[str, np.ndarray | Pictures]
 ) -> tuple[dict[str, Any], Sequence[np.ndarray]]:
     """One picture as it is."""
-    found, row = _lent(message, pictures), message.header.get("row")
-    if type(row) is not int or not 0 <= row < len(found):
-        raise MethodError(f"the method asks for picture {str(row)[:40]}; it was lent {len(found)}")
-    return {}, [found.original(row)]
+    asked, row = _pictures_meant(message, pictures), message.header.get("row")
+    if type(row) is not int or not 0 <= row < len(asked):
+        raise MethodError(f"the method asks for picture {str(row)[:40]}; it was lent {len(asked)}")
+    return {}, [asked.original(row)]
 
 
-def _lent(message: Message, pictures: Mapping[str, np.ndarray | Pictures]) -> Pictures:
-    found = pictures.get(str(message.header.get("which")))
-    if not isinstance(found, Pictures):
+def _pictures_meant(message: Message, pictures: Mapping[str, np.ndarray | Pictures]) -> Pictures:
+    asked = pictures.get(str(message.header.get("which")))
+    if not isinstance(asked, Pictures):
         raise WireError("a question for pictures that were not lent")
-    return found
+    return asked
 
 
-def checked_report(told: Mapping[str, Any]) -> LearnReport:
-    """The report of a task; raises :class:`MethodError` where it is none."""
-    counts, trained, log = told.get("counts"), told.get("trained"), told.get("log")
+def checked_report(header: Mapping[str, Any]) -> LearnReport:
+    """The report of a task, from a reply's header; raises :class:`MethodError` where it is none."""
+    counts, trained, log = header.get("counts"), header.get("trained"), header.get("log")
     if (
         isinstance(counts, dict)
-        and set(counts) == set(COUNTS)
+        and set(counts) == set(Usage().by_name())
         and all(type(n) is int and 0 <= n < 1 << 53 for n in counts.values())
         and isinstance(trained, list)
         and all(isinstance(name, str) for name in trained)
         and isinstance(log, list)
         and all(isinstance(line, dict) and all(_loggable(value) for value in line.values()) for line in log)
     ):
-        return LearnReport(counts, tuple(trained), log)
-    raise MethodError("the method's process sent no proper report of what it learned", plain(dict(told), 200))
+        return LearnReport(Usage(**counts), tuple(trained), log)
+    raise MethodError("the method's process sent no proper report of what it learned", plain(dict(header), 200))
 
 
 def _loggable(value: object) -> bool:

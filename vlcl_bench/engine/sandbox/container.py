@@ -20,14 +20,14 @@ HINT = (
 
 def require_bwrap() -> str:
     """The path of ``bwrap``; raises :class:`MachineError` where it is missing or may not do its work."""
-    found = shutil.which("bwrap")
-    if found is None:
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
         raise MachineError("--isolation container needs bubblewrap, and there is no `bwrap` here", HINT)
-    command = [found, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
+    command = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
     tried = subprocess.run(command, capture_output=True, text=True)
     if tried.returncode:
         raise MachineError(f"bubblewrap may not make a container here: {tried.stderr.strip()[:300]}", HINT)
-    return found
+    return bwrap
 
 
 def contained(

@@ -8,27 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 
 from vlcl_bench.common.fileio import write_atomic
+from vlcl_bench.common.progress import Advance
 from vlcl_bench.data.pictures import Pictures
-from vlcl_bench.data.reference import Reference
-from vlcl_bench.engine.footprint import Footprint, trained_names, weigh
-from vlcl_bench.engine.learner import Learner, LearnReport, checked_logits
-from vlcl_bench.engine.sandbox.wire import Message
-from vlcl_bench.engine.sandbox.worker_process import Handler, WorkerProcess
-from vlcl_bench.errors import IntegrityError, MethodError
-from vlcl_bench.protocols.stream import Protocol
-from vlcl_bench.tasks import Query, Task
-
-if TYPE_CHECKING:
-    from vlcl_bench.synthesis.loan import Synthesis
+from vlcl_bench.engine.footprint import trained_names, weigh
+from vlcl_bench.engine.learner import Learner, LearnReport, Stream, checked_logits
 from vlcl_bench.engine.sandbox.answers import (
     asked_original,
     asked_pictures,
@@ -38,31 +31,38 @@ from vlcl_bench.engine.sandbox.answers import (
     opened_state,
     with_trained,
 )
+from vlcl_bench.engine.sandbox.wire import Message
+from vlcl_bench.engine.sandbox.worker_process import Handler, WorkerProcess
+from vlcl_bench.errors import IntegrityError, MethodError
+from vlcl_bench.methods.terms import Loans
+from vlcl_bench.methods.usage import GENERATED, Usage
+from vlcl_bench.records.schema import Footprint
+from vlcl_bench.tasks import Query, Task
 
 MOST_STATE = 16 << 30
 """Bytes of a state: more than any backbone here with several teachers."""
 MOST_GENERATED = 1_000_000
-Progress = Callable[[int, int, str], None]
+"""Synthetic pictures in one request."""
 
 
 class SandboxedLearner(Learner):
     """A method in a process of its own.
 
-    ``pristine`` as for :class:`vlcl_bench.engine.learner.InProcessLearner`. The method is made by :meth:`build`.
+    ``sizes_before`` as for :class:`vlcl_bench.engine.learner.InProcessLearner`. The method is made by :meth:`build`.
     """
 
     def __init__(
         self,
         process: WorkerProcess,
-        protocol: Protocol,
+        protocol: Stream,
         seed: int,
-        pristine: Mapping[str, int],
-        reference: Reference | None = None,
-        synthesis: Synthesis | None = None,
+        sizes_before: Mapping[str, int],
+        loans: Loans | None = None,
     ) -> None:
-        self.process, self.protocol, self.seed = process, protocol, seed
-        self._pristine, self._reference, self._synthesis = pristine, reference, synthesis
+        self.process, self.protocol, self.seed, self.loans = process, protocol, seed, loans or Loans()
+        self._sizes_before = sizes_before
         self._trained: set[str] = set()
+        self._moved: set[str] = set()
         self._parameters: dict[str, int] = {}
         self._kept: dict[str, int] = {}
         self._state: bytes | None = None
@@ -75,70 +75,38 @@ class SandboxedLearner(Learner):
         """Have the method made; raises :class:`MethodError` where it fails."""
         reference: dict[str, Any] | None = None
         arrays: list[np.ndarray] = []
-        if self._reference is not None:
-            told, arrays = lent(self._reference.pictures)
-            reference = {"pictures": told, "texts": self._reference.texts, "identity": self._reference.identity}
-        header = {
-            "call": "build", "seed": self.seed, "reference": reference, "synthesis": self._synthesis is not None,
-        }  # fmt: skip
+        if self.loans.reference is not None:
+            pictures, arrays = lent(self.loans.reference.pictures)
+            texts, identity = self.loans.reference.texts, self.loans.reference.identity
+            reference = {"pictures": pictures, "texts": texts, "identity": identity}
+        synthesis = self.loans.synthesis is not None
+        header = {"call": "build", "seed": self.seed, "reference": reference, "synthesis": synthesis}
         self.process.call(header, arrays, doing="being made")
 
-    def learn(self, task: Task, progress: Progress) -> LearnReport:
+    def learn(self, task: Task, progress: Advance) -> LearnReport:
         """See :meth:`Learner.learn`."""
-        doing = f"learning task {task.index}, {task.name!r}"
         if self._digests is None:
             self._fetch()
         self.process.clear_scratch()
         self._state = None
         self._queries.clear()
-        told, arrays = lent(task.images)
-        made = {"generated_pictures": 0, "made_pictures": 0, "blank_pictures": 0}
-        seconds = [0.0]
-        pictures: dict[str, np.ndarray | Pictures] = {"task": task.images}
-        if self._reference is not None:
-            pictures["reference"] = self._reference.pictures
-        handlers: dict[str, Handler] = {
-            "pictures": lambda message: asked_pictures(message, pictures),
-            "original": lambda message: asked_original(message, pictures),
-        }
-        if self._synthesis is not None:
-            handlers["synthesise"] = lambda message: self._synthesise(message, task, made, seconds, progress)
+        before = self._digests or {}
+        bench = _Bench(self, task, progress)
+        pictures, arrays = lent(task.images)
         earlier = [(k.dataset, k.class_names, k.template) for k in self.protocol.label_sets_before(task.index)]
         described = {
             "index": task.index, "name": task.name, "class_names": task.class_names, "templates": task.templates,
-            "dataset": task.dataset, "captions": task.captions, "pictures": told,
+            "dataset": task.dataset, "captions": task.captions, "pictures": pictures,
         }  # fmt: skip
         reply = self.process.call(
             {"call": "learn", "task": described, "earlier": earlier}, [task.labels, *arrays],
-            doing=doing, handlers=handlers, progress=progress,
+            doing=f"learning task {task.index}, {task.name!r}", handlers=bench.handlers(), progress=progress,
         )  # fmt: skip
         self.process.clear_scratch()
         report = checked_report(reply.header)
-        before = self._digests or {}
         self._fetch(set(report.trained), before)
-        return LearnReport(report.counts | made, tuple(sorted(self._moved | set(report.trained))), report.log, *seconds)
-
-    def _synthesise(
-        self, message: Message, task: Task, made: dict[str, int], seconds: list[float], progress: Progress
-    ) -> tuple[dict[str, Any], Sequence[np.ndarray]] | None:
-        """Make pictures for the current task; which names were learned before it, the protocol says."""
-        count, with_names = message.header.get("count"), message.header.get("task_prompts")
-        if self._synthesis is None or type(count) is not int or not 1 <= count <= MOST_GENERATED:
-            return None
-        learned = tuple(p for known in self.protocol.label_sets_before(task.index) for p in known.prompts)
-        found = self._synthesis.make(
-            count, learned if with_names else (), task.index, self.seed,
-            lambda done, total: progress(done, total, "making pictures"),
-        )  # fmt: skip
-        made["generated_pictures"] += count
-        made["made_pictures"] += found.made.made
-        made["blank_pictures"] += found.blank
-        seconds[0] += found.seconds
-        header = {
-            "prompts": found.prompts, "blank": found.blank, "made": found.made.made, "found": found.made.found,
-            "blank_now": found.made.blank, "seconds": found.seconds,
-        }  # fmt: skip
-        return header, [found.images]
+        trained = tuple(sorted(self._moved | set(report.trained)))
+        return LearnReport(bench.with_generated(report.usage), trained, report.log, bench.seconds)
 
     def score(self, images: np.ndarray, queries: Sequence[Query]) -> list[np.ndarray]:
         """See :meth:`Learner.score`. Pictures cross without ids, in an order that nobody can foretell."""
@@ -146,7 +114,7 @@ class SandboxedLearner(Learner):
         for query in queries:
             if query not in self._queries:
                 self._queries[query] = len(self._queries)
-                new[str(self._queries[query])] = (query.task, query.names, query.prompts)
+                new[str(self._queries[query])] = (query.dataset, query.names, query.prompts)
         order = self._random.permutation(len(images))
         wanted = [(len(images), len(query.names)) for query in queries]
         reply = self.process.call(
@@ -164,25 +132,25 @@ class SandboxedLearner(Learner):
         return answers
 
     def _fetch(self, trained: set[str] | None = None, before: Mapping[str, bytes] | None = None) -> None:
-        """Take the state from the child and weigh it; what differs from ``before`` has been trained."""
+        """Take the state from the process and weigh it; what differs from ``before`` has been trained."""
         reply = self.process.call({"call": "save"}, doing="saving the method's state", most=MOST_STATE)
         parameters = reply.header.get("parameters")
         if len(reply.arrays) != 1 or not isinstance(parameters, dict):
             raise MethodError("the method's process sent no state")
         claimed = {str(name): size for name, size in parameters.items() if type(size) is int and size >= 0}
         data = reply.arrays[0].tobytes()
-        tensors, said = opened_state(data)
+        tensors, stated = opened_state(data)
         elements = {name: math.prod(tensor["shape"]) for name, tensor in tensors.items()}
         self._parameters = {name: elements.get(name, size) for name, size in claimed.items()}
         self._kept = {name: len(tensor["data"]) for name, tensor in tensors.items()}
         self._digests = {name: hashlib.sha256(tensor["data"]).digest() for name, tensor in tensors.items()}
-        self._moved: set[str] = set()
+        self._moved = set()
         if before is not None:
             digests = self._digests
             self._moved = {n for n in self._parameters if n in digests and before.get(n) != digests[n]}
             self._trained |= self._moved | {name for name in trained or () if name in self._parameters}
         names = sorted(self._trained)
-        self._state = data if said == names else with_trained(data, names)
+        self._state = data if stated == names else with_trained(data, names)
         memory = reply.header.get("device_memory")
         self._device_memory = memory if type(memory) is int else None
 
@@ -211,8 +179,7 @@ class SandboxedLearner(Learner):
         """See :meth:`Learner.footprint`: weighed from the state that crossed the wire."""
         if self._state is None:
             self._fetch()
-        generator = 0 if self._synthesis is None else self._synthesis.store.generator.bytes
-        return weigh(self._pristine, self._parameters, self._trained, self._kept, generator)
+        return weigh(self._sizes_before, self._parameters, self._trained, self._kept, self.loans.generator_bytes)
 
     def memory(self) -> tuple[int, int | None]:
         """See :meth:`Learner.memory`."""
@@ -221,3 +188,50 @@ class SandboxedLearner(Learner):
     def close(self) -> None:
         """See :meth:`Learner.close`."""
         self.process.close()
+
+
+class _Bench:
+    """What the harness does for a method's process while it learns a task: hands out pictures, and has some made."""
+
+    def __init__(self, learner: SandboxedLearner, task: Task, progress: Advance) -> None:
+        self.learner, self.task, self.progress = learner, task, progress
+        self.generated = Usage()
+        self.seconds = 0.0
+
+    def handlers(self) -> dict[str, Handler]:
+        """What answers the questions that the process may ask."""
+        pictures: dict[str, np.ndarray | Pictures] = {"task": self.task.images}
+        if self.learner.loans.reference is not None:
+            pictures["reference"] = self.learner.loans.reference.pictures
+        handlers: dict[str, Handler] = {
+            "pictures": lambda message: asked_pictures(message, pictures),
+            "original": lambda message: asked_original(message, pictures),
+        }
+        return handlers if self.learner.loans.synthesis is None else {**handlers, "synthesise": self.synthesise}
+
+    def synthesise(self, message: Message) -> tuple[dict[str, Any], Sequence[np.ndarray]] | None:
+        """Make pictures for the task; which names were learned before it, the protocol says."""
+        count, with_names = message.header.get("count"), message.header.get("task_prompts")
+        maker = self.learner.loans.synthesis
+        if maker is None or type(count) is not int or not 1 <= count <= MOST_GENERATED:
+            return None
+        label_sets = self.learner.protocol.label_sets_before(self.task.index)
+        learned = tuple(prompt for label_set in label_sets for prompt in label_set.prompts)
+        made = maker.make(
+            count, learned if with_names else (), self.task.index, self.learner.seed,
+            lambda done, total: self.progress(done, total, "making pictures"),
+        )  # fmt: skip
+        self.generated.generated_pictures += count
+        self.generated.made_pictures += made.made.made
+        self.generated.blank_pictures += made.blank
+        self.seconds += made.seconds
+        header = {
+            "prompts": made.prompts, "blank": made.blank, "made": made.made.made, "found": made.made.found,
+            "blank_now": made.made.blank, "seconds": made.seconds,
+        }  # fmt: skip
+        return header, [made.images]
+
+    def with_generated(self, usage: Usage) -> Usage:
+        """What the process says that it used, with what was made for it as counted here."""
+        counted = self.generated.by_name()
+        return replace(usage, **{name: counted[name] for name in GENERATED})

@@ -50,9 +50,9 @@ def parse_bytes(text: str | None) -> int | None:
     """``--memory-limit``: ``8GiB``, ``500MB``, a number of bytes, or ``none``; raises :class:`UsageError`."""
     if text is None or text.strip().lower() == "none":
         return None
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
-    if found and found[2].upper() in UNITS and float(found[1]) > 0:
-        return int(float(found[1]) * UNITS[found[2].upper()])
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    if match and match[2].upper() in UNITS and float(match[1]) > 0:
+        return int(float(match[1]) * UNITS[match[2].upper()])
     raise UsageError(
         f"--memory-limit {text!r} is not an amount of memory", "For instance --memory-limit 8GiB, 500MB or none."
     )

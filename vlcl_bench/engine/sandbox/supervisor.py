@@ -1,4 +1,4 @@
-"""Where a run's method lives: starts its process, has it described and made, and ends it with the run."""
+"""The run's end of a sandbox: starts a method's process, has it described and made, and ends it with the run."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import torch
+
+from vlcl_bench.data.world import worlds
+from vlcl_bench.engine.learner import Learner
+from vlcl_bench.engine.prepare import Request
+from vlcl_bench.engine.sandbox.container import contained, require_bwrap
+from vlcl_bench.engine.sandbox.learner import SandboxedLearner
 from vlcl_bench.engine.sandbox.worker_process import WorkerProcess, package_root
 from vlcl_bench.errors import IntegrityError, UsageError
-
-if TYPE_CHECKING:
-    import torch
-
-    from vlcl_bench.data.reference import Reference
-    from vlcl_bench.engine.learner import Learner
-    from vlcl_bench.engine.prepare import Request
-    from vlcl_bench.methods.card import MethodCard
-    from vlcl_bench.methods.registry import MethodRef
-    from vlcl_bench.protocols.stream import Protocol
-    from vlcl_bench.records.schema import Identity
-    from vlcl_bench.synthesis.loan import Synthesis
+from vlcl_bench.methods.card import MethodCard
+from vlcl_bench.methods.registry import MethodRef
+from vlcl_bench.methods.terms import Loans
+from vlcl_bench.protocols.stream import Protocol
+from vlcl_bench.records.schema import Identity
 
 CACHES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR",
           "TRITON_CACHE_DIR", "NUMBA_CACHE_DIR", "TORCH_HOME", "HF_HOME")  # fmt: skip
@@ -34,16 +33,11 @@ START_SECONDS = 600.0
 
 @contextmanager
 def supervised(request: Request, device: torch.device) -> Iterator[Supervisor | None]:
-    """A process for the request's method, ended when the block is left; nothing for a method that lives inline."""
+    """A process for the request's method, ended when the block is left; ``None`` for a method that lives inline."""
     if request.isolation == "inline":
         yield None
         return
-    bwrap = ""
-    if request.isolation == "container":
-        from vlcl_bench.engine.sandbox.container import require_bwrap
-
-        bwrap = require_bwrap()
-    supervisor = Supervisor(request, device, bwrap)
+    supervisor = Supervisor(request, device, require_bwrap() if request.isolation == "container" else "")
     try:
         yield supervisor
     finally:
@@ -51,7 +45,10 @@ def supervised(request: Request, device: torch.device) -> Iterator[Supervisor | 
 
 
 class Supervisor:
-    """A method's process from the first question, what it is, to the learner that the engine plays with."""
+    """A method's process, from the first question, what the method is, to the learner that the engine runs.
+
+    ``bwrap`` is the path of bubblewrap where the process lives in a container, else empty.
+    """
 
     def __init__(self, request: Request, device: torch.device, bwrap: str = "") -> None:
         self.request, self.device, self.bwrap = request, device, bwrap
@@ -69,10 +66,6 @@ class Supervisor:
         Raises :class:`UsageError` for settings that it does not have or a method of an installed package, and
         :class:`MethodError` for a file that does not import.
         """
-        import torch
-
-        from vlcl_bench.methods.card import MethodCard
-
         if method.entry_point is not None:
             raise UsageError(
                 f"the method {method.name!r} comes from an installed package, which cannot be kept in a process of its "
@@ -81,13 +74,7 @@ class Supervisor:
             )
         backbone = self.request.backbone or protocol.backbone
         read, denied = self.readable(method, backbone), hidden_places()
-        if self.bwrap:
-            from vlcl_bench.engine.sandbox.container import contained
-
-            wrap = partial(contained, read=[*read, *weight_places(backbone)], hidden=denied, bwrap=self.bwrap)
-            self.process = WorkerProcess(self.request.limits.memory, lambda command, scratch: wrap(command, scratch))
-        else:
-            self.process = WorkerProcess(self.request.limits.memory)
+        self.process = self.started(backbone, read, denied)
         self.process.seconds = self.request.limits.seconds_at(protocol.scale)
         scratch = self.process.scratch
         start = {
@@ -106,40 +93,36 @@ class Supervisor:
         }  # fmt: skip
         return MethodCard.read(self.process.call(header, doing="being imported").header.get("card"))
 
+    def started(self, backbone: str, read: list[Path], denied: list[Path]) -> WorkerProcess:
+        """The process, within bubblewrap where the request says so; the backbone's weights are bound into it."""
+        if not self.bwrap:
+            return WorkerProcess(self.request.limits.memory)
+        wrap = partial(contained, read=[*read, *weight_places(backbone)], hidden=denied, bwrap=self.bwrap)
+        return WorkerProcess(self.request.limits.memory, lambda command, scratch: wrap(command, scratch))
+
     def readable(self, method: MethodRef, backbone: str) -> list[Path]:
-        """What the method may read beside Python's libraries: this package, its own code, what the user allows."""
+        """What the method may read beside Python's libraries: this package, the method's code, what the user allows."""
         root = package_root()
-        found = [root / "vlcl_bench", root / "baselines", method.folder or method.path, method.path]
+        places = [root / "vlcl_bench", root / "baselines", method.folder or method.path, method.path]
         file = Path(backbone.rpartition(":")[0] if ".py:" in backbone else backbone)
-        found += [file.absolute()] if file.suffix == ".py" else []
-        return [place.absolute() for place in (*found, *self.request.limits.read)]
+        places += [file] if file.suffix == ".py" else []
+        return [place.absolute() for place in (*places, *self.request.limits.read)]
 
-    def learner(
-        self,
-        protocol: Protocol,
-        identity: Identity,
-        pristine: Mapping[str, int],
-        reference: Reference | None,
-        synthesis: Synthesis | None,
-    ) -> Learner:
+    def learner(self, protocol: Protocol, identity: Identity, sizes_before: Mapping[str, int], loans: Loans) -> Learner:
         """The method, made, as a learner; raises :class:`IntegrityError` where its backbone is not the run's."""
-        from vlcl_bench.engine.sandbox.learner import SandboxedLearner
-
         assert self.process is not None, "described first"
         if self._backbone_sha256 != identity.backbone_sha256:
             raise IntegrityError(
                 "the method's process loaded other weights than the harness: the backbone changed meanwhile",
                 "Give the same command again.",
             )
-        made = SandboxedLearner(self.process, protocol, identity.seed, pristine, reference, synthesis)
-        made.build()
-        return made
+        learner = SandboxedLearner(self.process, protocol, identity.seed, sizes_before, loans)
+        learner.build()
+        return learner
 
 
 def hidden_places() -> list[Path]:
     """Parts of this package that no method needs: labels and captions of test pictures, and what draws them."""
-    from vlcl_bench.data.world import worlds
-
     package = package_root() / "vlcl_bench"
     drawn = [place for world in worlds() for place in world.hidden]
     return [package / "data" / "manifests", *drawn, *sorted((package / "protocols").glob("*.toml"))]
@@ -149,10 +132,10 @@ def weight_places(backbone: str) -> list[Path]:
     """Where the weights of a backbone may lie, for a container: its file or folder, and caches of models."""
     name = backbone.removeprefix("local-dir:")
     parts = [Path(name).expanduser(), Path(name.partition("/")[2] or ".").expanduser()]
-    found = [part.absolute() for part in parts[: 1 if backbone != name else 2] if part.suffix and part.is_file()]
-    found += [part.absolute() for part in parts[:1] if part.is_dir()]
+    places = [part.absolute() for part in parts[: 1 if backbone != name else 2] if part.suffix and part.is_file()]
+    places += [part.absolute() for part in parts[:1] if part.is_dir()]
     # Beside a checkpoint lies the configuration that says which activation it was trained with.
-    found += [path.with_name("open_clip_config.json") for path in found if path.is_file()]
+    places += [path.with_name("open_clip_config.json") for path in places if path.is_file()]
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    return [*found, *sorted(Path(HF_HUB_CACHE).glob("models--*")), Path.home() / ".cache" / "clip"]
+    return [*places, *sorted(Path(HF_HUB_CACHE).glob("models--*")), Path.home() / ".cache" / "clip"]

@@ -126,8 +126,8 @@ class Incoming:
 
 def _described(entry: object) -> tuple[np.dtype, tuple[int, ...]]:
     """Type and shape of an announced array."""
-    told = entry if isinstance(entry, dict) else {}
-    dtype, shape = told.get("dtype"), told.get("shape")
+    described = entry if isinstance(entry, dict) else {}
+    dtype, shape = described.get("dtype"), described.get("shape")
     if isinstance(dtype, str) and dtype in TYPES and isinstance(shape, list):
         numbers = [n for n in shape if type(n) is int and 0 <= n < 1 << 40]
         if len(numbers) == len(shape) <= MOST_DIMENSIONS:

@@ -1,7 +1,8 @@
 """The process of a method: builds backbone and method behind an audit hook and serves the harness's calls.
 
-Started by :mod:`vlcl_bench.engine.sandbox.worker_process` with the number of an open socket; nobody types this. All that
-happens before the method's file is imported is the project's own code.
+Started by :mod:`vlcl_bench.engine.sandbox.worker_process` with the number of an open socket; nobody types this. All
+that happens before the method's file is imported is this project's code. Most of it is imported where it is needed:
+the process must first see to it that it ends with the harness.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import socket
 import sys
 import threading
 import time
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +25,21 @@ if TYPE_CHECKING:
     from vlcl_bench.backbones.base import Backbone
     from vlcl_bench.engine.learner import InProcessLearner
     from vlcl_bench.engine.sandbox.wire import Message
-    from vlcl_bench.engine.sandbox.worker_side import Line, TaskRules
+    from vlcl_bench.engine.sandbox.worker_side import LentStream, Line
     from vlcl_bench.methods.base import Method
 
-TELL_EVERY = 0.1
+Reply = tuple[dict[str, Any], list["np.ndarray"]]
+"""A reply's header and arrays."""
+REPORT_EVERY = 0.1
 """Seconds between two words on the progress."""
 PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the harness dies (Linux), and look whether it has died already."""
+    """Have the kernel kill this process when the harness dies (Linux), elsewhere look whether it still lives.
+
+    Where it died before this call, its end of the line is closed, and the first word to it ends this process.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         return
@@ -45,6 +53,22 @@ def die_with_parent() -> None:
     threading.Thread(target=look, daemon=True).start()
 
 
+def error_header(error: BaseException, refused: Sequence[str]) -> dict[str, Any]:
+    """What the harness is told of an error; what the audit hook ``refused`` explains more than what came of it."""
+    from vlcl_bench.engine.sandbox.worker_side import require_none
+    from vlcl_bench.errors import VlclError
+
+    known = error if isinstance(error, VlclError) else None
+    if known is None or "it was refused" not in known.message:
+        try:
+            require_none(refused)
+        except VlclError as explanation:
+            known = explanation
+    kind = type(known).__name__ if known else "MethodError"
+    text = known.message if known else f"the method raised {type(error).__name__}: {error}"
+    return {"error": kind, "message": text[:4000], "hint": known.hint if known else None}
+
+
 class Worker:
     """What the calls of the harness do. A method is built in two steps: described first, then made."""
 
@@ -55,42 +79,30 @@ class Worker:
         self.method: type[Method]
         self.settings: Any
         self.learner: InProcessLearner
-        self.rules: TaskRules
+        self.stream: LentStream
         self.queries: dict[int, Any] = {}
-        self._told = 0.0
+        self._reported = 0.0
 
     def serve(self) -> None:
         """Answer calls until the harness closes the line."""
         from vlcl_bench.engine.sandbox.audit import attempts
-        from vlcl_bench.engine.sandbox.worker_side import HarnessGoneError, require_only
-        from vlcl_bench.errors import VlclError
+        from vlcl_bench.engine.sandbox.worker_side import HarnessGoneError, require_none
 
         while True:
             message = self.line.next_call()
             try:
                 header, arrays = getattr(self, f"on_{message.header['call']}")(message)
-                require_only(attempts())
+                require_none(attempts())
             except HarnessGoneError:
                 raise
             except BaseException as error:
-                known = error if isinstance(error, VlclError) else None
                 if os.environ.get("VLCL_TRACEBACK"):
-                    import traceback
-
                     traceback.print_exception(error)
-                refused = attempts()
-                if refused and not (known and "it was refused" in known.message):
-                    try:
-                        require_only(refused)
-                    except VlclError as better:
-                        known = better
-                kind = type(known).__name__ if known else "MethodError"
-                text = known.message if known else f"the method raised {type(error).__name__}: {error}"
-                self.line.send({"error": kind, "message": text[:4000], "hint": known.hint if known else None})
+                self.line.send(error_header(error, attempts()))
                 continue
             self.line.send({"reply": True, **header}, arrays)
 
-    def on_start(self, message: Message) -> tuple[dict[str, Any], list[np.ndarray]]:
+    def on_start(self, message: Message) -> Reply:
         """Load the backbone, then lock the door: from here on the audit hook is in force."""
         import torch
 
@@ -98,7 +110,7 @@ class Worker:
         from vlcl_bench.data.transforms import Augmentation
         from vlcl_bench.engine.provenance import settle_determinism, settle_precision
         from vlcl_bench.engine.sandbox.audit import watch
-        from vlcl_bench.engine.sandbox.worker_side import TaskRules
+        from vlcl_bench.engine.sandbox.worker_side import LentStream
         from vlcl_bench.protocols.budget import Budget
 
         start = self.start = message.header
@@ -109,18 +121,15 @@ class Worker:
         self.backbone = load_backbone(start["backbone"])
         digest = weights_sha256(self.backbone)
         self.backbone = self.backbone.to(device)
-        budget, augmentation = (
-            Budget.model_validate(start["budget"]),
-            Augmentation.model_validate(start["augmentation"]),
-        )
-        self.rules = TaskRules(budget, augmentation)
+        budget = Budget.model_validate(start["budget"])
+        self.stream = LentStream(budget, Augmentation.model_validate(start["augmentation"]))
         os.chdir(start["scratch"])
         os.environ |= start["environment"]
         sys.dont_write_bytecode = True
         watch([Path(place) for place in start["read"]], [start["scratch"]], [Path(place) for place in start["denied"]])
         return {"backbone_sha256": digest}, []
 
-    def on_describe(self, message: Message) -> tuple[dict[str, Any], list[np.ndarray]]:
+    def on_describe(self, message: Message) -> Reply:
         """Import the method and say what it is, with its settings."""
         from vlcl_bench.methods.card import MethodCard, make_settings
         from vlcl_bench.methods.registry import load_method
@@ -135,7 +144,7 @@ class Worker:
         self.settings = make_settings(self.method, chosen, scale)
         return {"card": MethodCard.of(self.method, chosen, scale).model_dump(mode="json")}, []
 
-    def on_build(self, message: Message) -> tuple[dict[str, Any], list[np.ndarray]]:
+    def on_build(self, message: Message) -> Reply:
         """Make the method, as a run in the harness's process does."""
         import torch
 
@@ -144,64 +153,68 @@ class Worker:
         from vlcl_bench.engine.footprint import backbone_sizes
         from vlcl_bench.engine.learner import InProcessLearner, guarded, seed_everything
         from vlcl_bench.engine.sandbox.worker_side import LentSynthesis, lent_pictures
+        from vlcl_bench.methods.terms import Loans
 
-        told, reference, synthesis = message.header, None, None
-        if told["reference"] is not None:
-            lent = told["reference"]
-            pictures = lent_pictures(self.line, "reference", lent["pictures"], message.arrays)
-            reference = Reference(pictures, tuple(lent["texts"]), lent["identity"])
-        if told["synthesis"]:
-            synthesis = LentSynthesis(self.line)
-        seed_everything(derive_seed(told["seed"], "construct"))
-        pristine = backbone_sizes(self.backbone)
+        header, reference = message.header, None
+        described = header["reference"]
+        if described is not None:
+            pictures = lent_pictures(self.line, "reference", described["pictures"], message.arrays)
+            reference = Reference(pictures, tuple(described["texts"]), described["identity"])
+        loans = Loans(reference, LentSynthesis(self.line) if header["synthesis"] else None)
+        seed_everything(derive_seed(header["seed"], "construct"))
+        sizes_before = backbone_sizes(self.backbone)
         with guarded("being made"):
             method = self.method(self.backbone, self.settings)
         device = torch.device(self.start["device"])
-        self.learner = InProcessLearner(
-            method, self.rules, told["seed"], device, pristine, reference, synthesis,  # type: ignore[arg-type]
-        )  # fmt: skip
+        self.learner = InProcessLearner(method, self.stream, header["seed"], device, sizes_before, loans)
         return {}, []
 
-    def on_learn(self, message: Message) -> tuple[dict[str, Any], list[np.ndarray]]:
+    def on_learn(self, message: Message) -> Reply:
         """Learn a task."""
         import torch
 
         from vlcl_bench.engine.sandbox.worker_side import lent_pictures
+        from vlcl_bench.methods.usage import GENERATED
         from vlcl_bench.tasks import LabelSet, Task
 
-        told, arrays = message.header["task"], list(message.arrays)
+        described, arrays = message.header["task"], list(message.arrays)
         self.queries.clear()
-        self.rules.earlier = tuple(
-            LabelSet(name, tuple(names), template) for name, names, template in message.header["earlier"]
+        self.stream.earlier = tuple(
+            LabelSet(dataset, tuple(names), template) for dataset, names, template in message.header["earlier"]
         )
         labels = arrays.pop(0)
-        captions = None if told["captions"] is None else tuple(tuple(own) for own in told["captions"])
-        images = lent_pictures(self.line, "task", told["pictures"], arrays)
+        captions = described["captions"]
         task = Task(
-            told["index"], told["name"], tuple(told["class_names"]), tuple(told["templates"]), images, labels,
-            told["dataset"], captions,
-        )  # fmt: skip
-        report = self.learner.learn(task, self._tell)
+            index=described["index"],
+            name=described["name"],
+            class_names=tuple(described["class_names"]),
+            templates=tuple(described["templates"]),
+            images=lent_pictures(self.line, "task", described["pictures"], arrays),
+            labels=labels,
+            dataset=described["dataset"],
+            captions=None if captions is None else tuple(tuple(texts) for texts in captions),
+        )
+        report = self.learner.learn(task, self._report)
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        counts = report.counts | {"made_pictures": 0, "generated_pictures": 0, "blank_pictures": 0}
+        counts = report.usage.by_name() | dict.fromkeys(GENERATED, 0)
         return {"counts": counts, "trained": list(report.trained), "log": report.log}, []
 
-    def _tell(self, done: int, total: int, word: str) -> None:
+    def _report(self, done: int, total: int, word: str) -> None:
         now = time.monotonic()
-        if done >= total or now - self._told >= TELL_EVERY:
-            self._told = now
+        if done >= total or now - self._reported >= REPORT_EVERY:
+            self._reported = now
             self.line.send({"progress": [done, total, word]})
 
-    def on_score(self, message: Message) -> tuple[dict[str, Any], list[np.ndarray]]:
+    def on_score(self, message: Message) -> Reply:
         """Score a batch of pictures; label spaces are sent once and then named by number."""
         from vlcl_bench.tasks import Query
 
-        for number, (task, names, prompts) in message.header["new"].items():
-            self.queries[int(number)] = Query(task, tuple(names), tuple(tuple(own) for own in prompts))
+        for number, (dataset, names, prompts) in message.header["new"].items():
+            self.queries[int(number)] = Query(dataset, tuple(names), tuple(tuple(texts) for texts in prompts))
         return {}, self.learner.score(message.arrays[0], [self.queries[n] for n in message.header["queries"]])
 
-    def on_save(self, message: Message) -> tuple[dict[str, Any], list[np.ndarray]]:
+    def on_save(self, message: Message) -> Reply:
         """The method's state, and its parameters by name."""
         import numpy as np
         import torch
@@ -210,7 +223,7 @@ class Worker:
         peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
         return {"parameters": self.learner.parameter_sizes(), "device_memory": peak}, [state]
 
-    def on_load(self, message: Message) -> tuple[dict[str, Any], list[np.ndarray]]:
+    def on_load(self, message: Message) -> Reply:
         """Take up a state."""
         self.queries.clear()
         self.learner.unpack_state(message.arrays[0].tobytes())

@@ -26,7 +26,7 @@ from vlcl_bench.errors import IntegrityError, MachineError, MethodError, UsageEr
 LOOK_EVERY = 0.2
 """Seconds between two looks at the memory and the clock."""
 MOST_QUEUED = 1 << 30
-"""Bytes waiting to be taken by the child, beyond which nothing more is read from it."""
+"""Bytes waiting to be taken by the process, beyond which nothing more is read from it."""
 GRACE = 5.0
 """Seconds that a process has to end once its line is closed."""
 KEPT_ENVIRONMENT = (
@@ -40,7 +40,7 @@ ERRORS: dict[str, type[VlclError]] = {
 }
 AGAIN = "Finished stages are kept: the same command goes on from there."
 Handler = Callable[[Message], tuple[dict[str, Any], Sequence[np.ndarray]] | None]
-"""What answers a question of the child's, or ``None`` where none is expected."""
+"""What answers a question of the process's, or ``None`` where none is expected."""
 Wrapper = Callable[[list[str], Path], list[str]]
 """Puts a command into a container, given the scratch folder."""
 
@@ -50,7 +50,7 @@ def package_root() -> Path:
     return Path(__file__).resolve().parents[3]
 
 
-def child_environment(scratch: Path) -> dict[str, str]:
+def worker_environment(scratch: Path) -> dict[str, str]:
     """The environment of a method's process: what Python and torch need, and nothing of the user's."""
     kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT_ENVIRONMENT)}
     return kept | {"PYTHONPATH": str(package_root()), "TMPDIR": str(scratch)}
@@ -79,7 +79,7 @@ class WorkerProcess:
             # What the method prints must not mix with the command's own answer, which is on standard output.
             self._process = subprocess.Popen(
                 wrap(command, self.scratch), stdin=subprocess.DEVNULL, stdout=2, pass_fds=[number],
-                env=child_environment(self.scratch), start_new_session=True,
+                env=worker_environment(self.scratch), start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             self._line.close()
@@ -124,7 +124,7 @@ class WorkerProcess:
         The limit is ``seconds``, by default those of all calls; what the harness itself takes to answer does not count.
         """
         self._queue(pack(header, arrays))
-        # What the child asks comes with rows and draws for a batch.
+        # What the process asks comes with rows and draws for a batch.
         incoming = Incoming(max(most, 64 << 20))
         limit = self.seconds if seconds is None else seconds
         deadline = time.monotonic() + limit
@@ -132,20 +132,20 @@ class WorkerProcess:
             while True:
                 message = self._next(incoming, deadline, limit, doing)
                 started = time.monotonic()
-                told = message.header
-                if told.get("reply") is True:
+                received = message.header
+                if received.get("reply") is True:
                     if sum(array.nbytes for array in message.arrays) > most:
                         raise WireError(f"a reply with more than {most} bytes")
                     return message
-                if "error" in told:
-                    raise _told_error(told)
-                if "progress" in told:
-                    progress(*_progress(told["progress"]))
+                if "error" in received:
+                    raise _sent_error(received)
+                if "progress" in received:
+                    progress(*_progress(received["progress"]))
                 else:
-                    handler = (handlers or {}).get(str(told.get("ask")))
+                    handler = (handlers or {}).get(str(received.get("ask")))
                     answer = handler(message) if handler else None
                     if answer is None:
-                        raise WireError(f"a question that nobody expects while {doing}: {str(told)[:100]}")
+                        raise WireError(f"a question that nobody expects while {doing}: {str(received)[:100]}")
                     self._queue(pack(*answer))
                 deadline += time.monotonic() - started
         except WireError as error:
@@ -233,13 +233,13 @@ class WorkerProcess:
 
     def peak_resident(self) -> int:
         """Largest resident bytes of the process so far, as the system counts them."""
-        found = [self.peak]
+        sizes = [self.peak]
         for pid in self._pids():
             with contextlib.suppress(OSError, ValueError, IndexError):
                 lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-                found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
-            found.append(_resident(pid))
-        self.peak = max(found)
+                sizes += [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
+            sizes.append(_resident(pid))
+        self.peak = max(sizes)
         return self.peak
 
     def _ended(self, doing: str) -> MethodError:
@@ -282,19 +282,19 @@ def _resident(pid: int) -> int:
         return 0
 
 
-def _told_error(told: dict[str, Any]) -> VlclError:
-    """An error that the child told, of a known kind and as plain text."""
-    hint = told.get("hint")
-    kind = ERRORS.get(str(told["error"]), MethodError)
-    return kind(plain(told.get("message")), plain(hint) if hint else None)
+def _sent_error(header: dict[str, Any]) -> VlclError:
+    """An error that the process sent, of a known kind and as plain text."""
+    hint = header.get("hint")
+    kind = ERRORS.get(str(header["error"]), MethodError)
+    return kind(plain(header.get("message")), plain(hint) if hint else None)
 
 
 def plain(text: object, most: int = 4000) -> str:
-    """Text of the child's without what could drive a terminal."""
+    """Text of the process's without what could drive a terminal."""
     return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in str(text)[:most])
 
 
-def _progress(told: object) -> tuple[int, int, str]:
-    if isinstance(told, list) and len(told) == 3 and all(type(n) is int for n in told[:2]):
-        return told[0], told[1], plain(told[2], 60).replace("[", "(").replace("\n", " ")
-    raise WireError(f"a word on the progress that is none: {str(told)[:100]}")
+def _progress(sent: object) -> tuple[int, int, str]:
+    if isinstance(sent, list) and len(sent) == 3 and all(type(n) is int for n in sent[:2]):
+        return sent[0], sent[1], plain(sent[2], 60).replace("[", "(").replace("\n", " ")
+    raise WireError(f"a word on the progress that is none: {str(sent)[:100]}")

@@ -6,20 +6,18 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from vlcl_bench.data.pictures import Pictures
+from vlcl_bench.data.transforms import Augmentation
 from vlcl_bench.engine.sandbox.wire import Incoming, Message, pack
 from vlcl_bench.errors import MethodError
+from vlcl_bench.protocols.budget import Budget
 from vlcl_bench.synthesis.loan import SyntheticSet
 from vlcl_bench.synthesis.store import Made
 from vlcl_bench.tasks import LabelSet
-
-if TYPE_CHECKING:
-    from vlcl_bench.data.transforms import Augmentation
-    from vlcl_bench.protocols.budget import Budget
 
 ENDLESS = 1 << 62
 """The harness is trusted with any amount."""
@@ -30,7 +28,7 @@ class HarnessGoneError(Exception):
 
 
 class Line:
-    """The child's end of the wire: calls come in, replies go out, and questions to the harness in between."""
+    """The method's end of the wire: calls come in, replies go out, and questions to the harness in between."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -114,13 +112,15 @@ class LentPictures(Pictures):
         return self._line.ask({"ask": "original", "which": self._which, "row": int(row)})().arrays[0]
 
 
-def lent_pictures(line: Line, which: str, told: dict[str, Any] | None, arrays: list[np.ndarray]) -> Any:
+def lent_pictures(line: Line, which: str, described: dict[str, Any] | None, arrays: list[np.ndarray]) -> Any:
     """An array where the harness sent one (the next of ``arrays``), else pictures that stay with it."""
-    return arrays.pop(0) if told is None else LentPictures(line, which, told["count"], told["side"])
+    return arrays.pop(0) if described is None else LentPictures(line, which, described["count"], described["side"])
 
 
 class LentSynthesis:
     """A generator that stays with the harness, which draws the prompts and makes the pictures."""
+
+    bytes: ClassVar[int] = 0  # the harness weighs what it lends
 
     def __init__(self, line: Line) -> None:
         self._line = line
@@ -133,15 +133,15 @@ class LentSynthesis:
         run_seed: int,
         progress: Callable[[int, int], None],
     ) -> SyntheticSet:
-        """See :meth:`vlcl_bench.synthesis.loan.Synthesis.make`; which names were learned, the harness knows itself."""
+        """See :meth:`vlcl_bench.synthesis.loan.Maker.make`; which names were learned, the harness knows itself."""
         answer = self._line.ask({"ask": "synthesise", "count": count, "task_prompts": bool(learned)})()
-        told = answer.header
-        made = Made(told["made"], told["found"], told["blank_now"])
-        return SyntheticSet(answer.arrays[0], tuple(told["prompts"]), told["blank"], made, told["seconds"])
+        header = answer.header
+        made = Made(header["made"], header["found"], header["blank_now"])
+        return SyntheticSet(answer.arrays[0], tuple(header["prompts"]), header["blank"], made, header["seconds"])
 
 
 @dataclass
-class TaskRules:
+class LentStream:
     """As much of a protocol as a method may know; ``earlier`` is set before each task."""
 
     budget: Budget
@@ -153,12 +153,12 @@ class TaskRules:
         return self.earlier
 
 
-def require_only(found: Sequence[str]) -> None:
+def require_none(refused: Sequence[str]) -> None:
     """Raise :class:`MethodError` where the audit hook refused something that the method then passed over."""
-    if found:
-        more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
+    if refused:
+        more = f"; and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise MethodError(
-            f"the method tried to {found[0]}{more}; it was refused",
+            f"the method tried to {refused[0]}{more}; it was refused",
             "A method may read its own folder and what it is lent (docs/isolation.md). Weights that it needs elsewhere "
             "are named with --allow-read PATH.",
         )

@@ -26,6 +26,7 @@ from vlcl_bench.engine.pictures import open_store
 from vlcl_bench.methods.base import LossMethod
 from vlcl_bench.methods.context import Context
 from vlcl_bench.methods.registry import load_method
+from vlcl_bench.methods.terms import Rules
 from vlcl_bench.protocols.load import load_protocol
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.scoring.ground_truth import ground_truth
@@ -62,9 +63,8 @@ def train_jointly(method: LossMethod, protocol: Protocol, images: list[np.ndarra
     """Ten times one task's steps, each step on a batch of the next task in turn, one schedule over all of them."""
     steps = protocol.budget.steps * 10
     budget = protocol.budget.model_copy(update={"steps": steps, "warmup": steps // 10})
-    ctx = Context(
-        0, budget, protocol.augmentation, method.device, method.backbone.preprocess, dict[int, str]
-    )  # fmt: skip
+    rules = Rules(budget, protocol.augmentation)
+    ctx = Context(0, rules, method.device, method.backbone.preprocess, dict[int, str])
     parameters = dict(method.trainable_parameters())
     optimizer = torch.optim.AdamW(parameters.values(), lr=budget.learning_rate, weight_decay=0.0, fused=True)
     streams, tokens = [], []

@@ -152,7 +152,7 @@ class _Examination:
             "task_pictures": BUDGET.presentations, "reference_pictures": BUDGET.reference_presentations,
             "synthetic_pictures": BUDGET.reference_presentations,
         }  # fmt: skip
-        used = {key: max(report.counts.get(key, 0) for report in reports) for key in most}
+        used = {key: max(report.usage.by_name()[key] for report in reports) for key in most}
         over = [
             f"{used[key]} {key.replace('_', ' ')} where {allowed} are allowed"
             for key, allowed in most.items()

@@ -19,7 +19,9 @@ from vlcl_bench.engine.learner import InProcessLearner, LearnReport, guarded, se
 from vlcl_bench.engine.footprint import backbone_sizes, kept_tensors
 from vlcl_bench.methods.base import Method
 from vlcl_bench.methods.card import make_settings
+from vlcl_bench.methods.declaration import declared_reference
 from vlcl_bench.methods.registry import load_method
+from vlcl_bench.methods.terms import Loans
 from vlcl_bench.common.seeds import derive_seed
 from vlcl_bench.submissions.contracts.peeking import Watch
 from vlcl_bench.submissions.contracts.small_stream import BACKBONE, WORLD, SmallStreams, Stream
@@ -91,10 +93,10 @@ class Trial:
         seed_everything(derive_seed(seed, "construct"))
         with self.watch.over("being made"), guarded("being made"):
             method = loaded(backbone, make_settings(loaded, {}, WORLD))
-        kinds = loaded.auxiliary
+        kinds = declared_reference(loaded)
+        loans = Loans(self.streams.reference(kinds), self.streams.synthesis(kinds))
         return WatchedLearner(
-            self.watch, method, stream or self.streams.whole, seed, torch.device("cpu"), sizes,
-            self.streams.reference(kinds), self.streams.synthesis(kinds),
+            self.watch, method, stream or self.streams.whole, seed, torch.device("cpu"), sizes, loans
         )  # fmt: skip
 
     def ask(
