@@ -1,7 +1,7 @@
 """The process of a method: builds backbone and method behind an audit hook and serves the harness's calls.
 
-Started by :mod:`vlcl_bench.engine.sandbox.worker_process` with the number of an open socket; nobody types this. All that
-happens before the method's file is imported is the project's own code.
+Started by :mod:`vlcl_bench.engine.sandbox.worker_process` with the number of an open socket; nobody types this. All
+that happens before the method's file is imported is the project's own code.
 """
 
 from __future__ import annotations
