@@ -317,12 +317,12 @@ def _rename(mine, name):
 def test_a_bad_submission_is_refused_with_the_right_message(kind, mine):
     breaking, code, words = BAD[kind]
     breaking(mine)
-    faults = mine.check()
-    found = [fault for fault in faults if fault.severe and fault.code == code]
-    assert found, faults
-    assert any(words in fault.message + fault.hint for fault in found), found
-    assert all(fault.hint for fault in faults if fault.severe)
-    assert all(text.isprintable() for fault in faults for text in (fault.where, fault.message, fault.hint))
+    findings = mine.check()
+    found = [finding for finding in findings if finding.is_error and finding.code == code]
+    assert found, findings
+    assert any(words in finding.message + finding.hint for finding in found), found
+    assert all(finding.hint for finding in findings if finding.is_error)
+    assert all(text.isprintable() for finding in findings for text in (finding.where, finding.message, finding.hint))
 
 
 def test_the_submission_that_is_broken_here_is_good(mine):
@@ -353,15 +353,15 @@ if bad in paths:
 """)
     monkeypatch.setattr(unpack, "__file__", str(killer))
     second = mine.add(committed("mini-mtil-1", 1))
-    faults = [fault for fault in mine.check() if fault.severe]
-    bad = next(fault for fault in faults if fault.code == "archive-bomb")
+    findings = [finding for finding in mine.check() if finding.is_error]
+    bad = next(finding for finding in findings if finding.code == "archive-bomb")
     assert "ended its reader" in bad.message
-    assert len(faults) == 1
+    assert len(findings) == 1
     assert bad.where == f"runs/{first.name}/predictions.parquet"
     edited = json.loads((second / "run.json").read_text())
     edited["scores"]["metrics"]["avg"] = 99.0
     (second / "run.json").write_text(json.dumps(edited))
-    assert {fault.code for fault in mine.check() if fault.severe} == {"archive-bomb", "scores"}
+    assert {finding.code for finding in mine.check() if finding.is_error} == {"archive-bomb", "scores"}
 
 
 def test_all_faults_are_said_at_once_and_nothing_of_the_submission_is_run(mine):
@@ -374,7 +374,7 @@ def test_all_faults_are_said_at_once_and_nothing_of_the_submission_is_run(mine):
     mine.edit_predictions(lambda frame: frame.iloc[:-1], rehash=False)
     ended = vlcl("submit", "check", mine.folder, "--data-only", "--json")
     assert ended.code == 3
-    codes = {fault["code"] for fault in ended.json["faults"]}
+    codes = {finding["code"] for finding in ended.json["findings"]}
     assert {"toml-text", "toml-unknown-key", "unexpected-file", "other-source"} <= codes
     assert {"predictions-hash", "predictions-rows", "predictions"} <= codes
     assert ended.json["method_tried"] is False

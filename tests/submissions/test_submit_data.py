@@ -16,9 +16,10 @@ from vlcl_bench.records.files import read_predictions, read_record
 from vlcl_bench.records.rescoring import rescored
 from vlcl_bench.scoring.ground_truth import ground_truth
 from vlcl_bench.submissions.add import add_runs
-from vlcl_bench.submissions.check import _rows, check_data
+from vlcl_bench.submissions.check import check_data
 from vlcl_bench.submissions.manifest import read_submission
 from vlcl_bench.submissions.new import new_submission
+from vlcl_bench.submissions.predictions import rows_expected
 from vlcl_bench.submissions.text import unsafe
 
 
@@ -43,8 +44,8 @@ def run(mine, tmp_path):
     return target
 
 
-def notes(faults):
-    return [fault.code for fault in faults if not fault.severe]
+def notes(findings):
+    return [finding.code for finding in findings if not finding.is_error]
 
 
 # Committed submissions
@@ -52,8 +53,8 @@ def notes(faults):
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("submissions/*/submission.toml")))
 def test_what_every_committed_submission_says_of_itself_is_in_order(name):
-    found, faults = read_submission(ROOT / "submissions" / name)
-    assert faults == []
+    found, findings = read_submission(ROOT / "submissions" / name)
+    assert findings == []
     assert found is not None
     assert found.name
 
@@ -65,7 +66,7 @@ def test_the_committed_runs_of_the_untouched_model_pass():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("submissions/*/submission.toml")))
 def test_every_committed_submission_passes(name):
-    assert [fault for fault in check_data(ROOT / "submissions" / name) if fault.severe] == []
+    assert [finding for finding in check_data(ROOT / "submissions" / name) if finding.is_error] == []
 
 
 # New
@@ -79,12 +80,12 @@ def test_a_new_submission_runs_as_it_is_and_says_what_is_left_to_write(tmp_path)
     assert f"vlcl submit check {folder}" in ended.out
     method = load_method(str(folder))
     assert (method.title, method.__name__) == ("my entry", "MyEntry")
-    said = [fault for fault in check_data(folder) if fault.severe]
-    assert {fault.code for fault in said} == {"toml-text"}
-    assert sorted(fault.message.split("'")[1] for fault in said) == ["authors.0", "paper"]
+    said = [finding for finding in check_data(folder) if finding.is_error]
+    assert {finding.code for finding in said} == {"toml-text"}
+    assert sorted(finding.message.split("'")[1] for finding in said) == ["authors.0", "paper"]
     toml = folder / "submission.toml"
     toml.write_text(toml.read_text().replace("TODO: ", ""))
-    assert [(fault.code, fault.severe) for fault in check_data(folder)] == [("no-runs", False)]
+    assert [(finding.code, finding.severity) for finding in check_data(folder)] == [("no-runs", "remark")]
 
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "-a", "a b", "a.b", "ä", "a\n", "x" * 65, "zscl", "ZSCL"])
@@ -118,7 +119,7 @@ def test_a_run_is_added_compact_and_the_submission_then_passes(mine, run):
     assert after.predictions_full_sha256 == before.predictions_sha256 != after.predictions_sha256
     assert "logit1" not in read_predictions(mine.run / "predictions.parquet")
     assert rescored(mine.run, after) == rescored(run, before)
-    assert [fault for fault in mine.check() if fault.severe] == []
+    assert [finding for finding in mine.check() if finding.is_error] == []
 
 
 def test_adding_a_run_again_changes_nothing(mine, run):
@@ -169,7 +170,7 @@ def _unfilled(run, mine):
     ("spoil", "error", "words"),
     [
         (_other_method, UsageError, "a run of the method 'finetune', not of 'mine'"),
-        (_other_file, UsageError, "another version of the method's file"),
+        (_other_file, UsageError, "another version of the method's files"),
         (_unfinished, UsageError, "is not finished"),
         (_damaged, IntegrityError, "is damaged"),
         (_edited, IntegrityError, "was changed: 'metrics.avg' is stated as '99.0'"),
@@ -204,7 +205,7 @@ def test_three_seeds_pass_without_a_word(mine):
     assert mine.check() == []
     ended = vlcl("submit", "check", mine.folder, "--data-only")
     assert ended.code == 0
-    assert f"{mine.folder}: no fault\n" in ended.out
+    assert f"{mine.folder}: no error\n" in ended.out
     assert "not tried out, as you asked" in ended.out
 
 
@@ -300,7 +301,7 @@ def test_a_badge_that_the_repository_knows_of_is_in_order(mine, monkeypatch, tmp
 @pytest.mark.parametrize("protocol", ["mini-mtil-1", "mini-c2r", "mini-c2f"])
 def test_the_number_of_answers_is_known_beforehand(protocol):
     record = read_record(committed(protocol, 0, "proto_replay" if protocol.startswith("mini-c2") else "finetune"))
-    assert _rows(load_protocol(protocol)) == record.predictions_rows
+    assert rows_expected(load_protocol(protocol)) == record.predictions_rows
 
 
 # The command
@@ -317,14 +318,14 @@ def test_check_tries_the_method_out_after_its_files_were_found_in_order(mine, mo
     (mine.folder / "method.py").unlink()
     ended = vlcl("submit", "check", mine.folder)
     assert ended.code == 3
-    assert "because of the faults above" in ended.out
+    assert "because of the errors above" in ended.out
     assert len(asked) == 1
 
 
 def test_a_folder_that_is_not_there_is_a_fault():
     ended = vlcl("submit", "check", "nowhere", "--data-only", "--json")
     assert ended.code == 3
-    assert [fault["code"] for fault in ended.json["faults"]] == ["no-folder"]
+    assert [finding["code"] for finding in ended.json["findings"]] == ["no-folder"]
 
 
 @pytest.mark.parametrize(

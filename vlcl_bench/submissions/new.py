@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlcl_bench.errors import UsageError
 from vlcl_bench.common.fileio import write_atomic
+from vlcl_bench.errors import UsageError
 from vlcl_bench.methods.registry import list_methods
 from vlcl_bench.methods.template import TEMPLATE
 from vlcl_bench.submissions.manifest import MANIFEST_NAME, METHOD_NAME, PLACEHOLDER
