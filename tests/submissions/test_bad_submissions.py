@@ -180,6 +180,21 @@ def pipe(mine):
     os.mkfifo(mine.folder / "README.md")
 
 
+def python_among_runs(mine):
+    (mine.run / "method.py").write_text("x = 1\n")
+
+
+def much_source(mine):
+    for name in ("losses.py", "memory.py"):
+        (mine.folder / name).write_text("x = 1\n" * 25_000)
+
+
+def linked_source(mine):
+    target = mine.folder.parent / "elsewhere.py"
+    target.write_text("x = 1\n")
+    (mine.folder / "losses.py").symlink_to(target)
+
+
 def undeclared(mine):
     mine.edit_record(lambda found: found["identity"].update(auxiliary={"pictures": "mini-reference 4000 d268c8d9ab1d"}))
 
@@ -293,6 +308,19 @@ BAD = {
     "a name with a line break": (named("a\nb.py"), "unexpected-file", "a\\nb.py"),
     "a name that looks like a path": (named("..\\..\\x"), "unexpected-file", "does not belong here"),
     "a second method file": (named("runs/method.py"), "unexpected-file", "does not belong here"),
+    "a Python file among the runs": (python_among_runs, "unexpected-file", "does not belong here"),
+    "a Python file in a folder": (named("parts/losses.py"), "unexpected-file", "does not belong here"),
+    "a Python file that is not source": (named("losses.pyx"), "unexpected-file", "does not belong here"),
+    "a name that is no module": (named("my-losses.py"), "unexpected-file", "does not belong here"),
+    "Python files that are too large together": (
+        much_source, "too-large", "its Python files have 300,",
+    ),
+    "Python files that are not all read": (much_source, "method-unreadable", "at most 262,144 are read"),
+    "a link to a Python file": (linked_source, "link", "is a link"),
+    "a file beside the method that was not there": (named("losses.py", b"x = 1\n"), "other-source", "another source"),
+    "a reference method of another name": (
+        toml("track", 'method = "../../baselines/moe_adapter/method.py"\ntrack'), "method-path", "not a file",
+    ),
     "a pipe": (pipe, "not-a-file", "not a plain file"),
     "a run without predictions": (
         lambda mine: (mine.run / "predictions.parquet").unlink(), "incomplete-run", "predictions.parquet is missing",

@@ -1,6 +1,7 @@
 """A submission's way: written by ``new``, filled by ``add``, passed by ``check``; what is said and does not refuse."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from support.harness import vlcl
 from support.submission_fixture import ROOT, Mine, committed, make, with_logits
 
 from vlcl_bench.errors import IntegrityError, UsageError
-from vlcl_bench.methods.registry import load_method
+from vlcl_bench.methods.registry import MethodRef, load_method
 from vlcl_bench.methods.source import source_digest
 from vlcl_bench.protocols.load import load_protocol
 from vlcl_bench.records.files import read_predictions, read_record
@@ -17,10 +18,11 @@ from vlcl_bench.records.rescoring import rescored
 from vlcl_bench.scoring.ground_truth import ground_truth
 from vlcl_bench.submissions.add import add_runs
 from vlcl_bench.submissions.check import check_data
-from vlcl_bench.submissions.manifest import read_submission
+from vlcl_bench.submissions.manifest import method_file, read_submission
 from vlcl_bench.submissions.new import new_submission
 from vlcl_bench.submissions.predictions import rows_expected
-from vlcl_bench.submissions.text import unsafe
+from vlcl_bench.submissions.sources import python_files, submission_digest
+from vlcl_bench.submissions.text import UnreadableError, unsafe
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,94 @@ def test_the_committed_runs_of_the_untouched_model_pass():
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("submissions/*/submission.toml")))
 def test_every_committed_submission_passes(name):
     assert [finding for finding in check_data(ROOT / "submissions" / name) if finding.is_error] == []
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("submissions/*/submission.toml")))
+def test_the_method_that_a_committed_submission_names_is_the_one_that_is_run(name):
+    folder = ROOT / "submissions" / name
+    submission, _ = read_submission(folder)
+    path, findings = method_file(folder, submission)
+    assert findings == []
+    assert path.resolve() == MethodRef.parse(str(folder)).path
+    assert submission_digest(folder, path) == MethodRef.parse(str(folder)).source_sha256
+
+
+def test_a_python_file_beside_a_reference_is_refused(tmp_path):
+    folder = shutil.copytree(
+        ROOT / "submissions" / "moe_adapter", tmp_path / "moe_adapter", ignore=shutil.ignore_patterns("runs")
+    )
+    submission, _ = read_submission(folder)
+    assert method_file(folder, submission)[0] == ROOT / "baselines" / "moe_adapter" / "method.py"
+    (folder / "mixture.py").write_text("x = 1\n")
+    path, (finding,) = method_file(folder, submission)
+    assert (path, finding.code) == (None, "method-path")
+
+
+# Several Python files
+
+
+def test_a_file_beside_the_method_is_part_of_its_source(mine):
+    (mine.folder / "losses.py").write_text("class Base:\n    weight = 0.5\n")
+    before = MethodRef.parse(str(mine.folder)).source_sha256
+    assert mine.severe() == ["other-source"]
+    mine.edit_record(lambda record: record["identity"].update(method_source_sha256=before))
+    assert mine.severe() == []
+    (mine.folder / "losses.py").write_text("class Base:\n    weight = 0.6\n")
+    assert mine.severe() == ["other-source"]
+    assert MethodRef.parse(str(mine.folder)).source_sha256 != before
+
+
+def test_a_run_is_added_where_the_source_is_several_files(mine, run):
+    (mine.folder / "losses.py").write_text("weight = 0.5\n")
+    with pytest.raises(UsageError, match="another version of the method's files"):
+        add_runs([run], mine.folder)
+    record = json.loads((run / "run.json").read_text())
+    record["identity"]["method_source_sha256"] = MethodRef.parse(str(mine.folder)).source_sha256
+    run = mine.rename(run, record)
+    assert [added.before for added in add_runs([run], mine.folder)] == [False]
+    assert mine.severe() == []
+
+
+def test_any_of_the_files_may_say_that_the_method_is_deterministic(mine):
+    (mine.folder / "parts.py").write_text("class Base:\n    deterministic = True\n")
+    digest = MethodRef.parse(str(mine.folder)).source_sha256
+    mine.edit_record(
+        lambda record: (record.update(deterministic=True), record["identity"].update(method_source_sha256=digest))
+    )
+    assert mine.check() == []
+
+
+@pytest.mark.parametrize("place", ["runs/x.py", "parts/x.py", "__pycache__/x.py", ".hidden/x.py"])
+def test_source_is_not_read_where_python_files_lie_elsewhere(place, mine):
+    path = mine.folder / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("x = 1\n")
+    with pytest.raises(UnreadableError, match="a Python file where none belongs"):
+        python_files(mine.folder)
+
+
+def test_source_is_not_read_through_links_and_pipes(mine):
+    assert python_files(mine.folder) == [mine.folder / "method.py"]
+    os.mkfifo(mine.folder / "pipe.py")
+    with pytest.raises(UnreadableError, match="not a plain file"):
+        python_files(mine.folder)
+    (mine.folder / "pipe.py").unlink()
+    (mine.folder / "elsewhere").symlink_to(mine.folder.parent)
+    with pytest.raises(UnreadableError, match="there is a link in its folder, 'elsewhere'"):
+        python_files(mine.folder)
+
+
+# Scores
+
+
+def test_a_score_that_a_record_does_not_state_is_not_missed_and_one_that_there_is_not_is(mine):
+    mine.edit_record(lambda record: record["scores"]["metrics"].pop("bwt"))
+    assert mine.severe() == []
+    mine.edit_record(lambda record: record["scores"]["metrics"].update(praise=100.0))
+    (finding,) = (finding for finding in mine.check() if finding.is_error)
+    assert "'metrics.praise' is stated as '100.0'; its predictions give nothing" in finding.message
+    mine.edit_record(lambda record: (record["scores"]["metrics"].pop("praise"), record["scores"]["matrix"].pop()))
+    assert mine.severe() == ["scores"]
 
 
 # New
