@@ -148,6 +148,7 @@ def test_state_in_a_module_beside_the_method_is_found_by_resuming(tmp_path: Path
             self.backbone.towers.words.weight += 10 * float(sum(KEPT)) / 50
 """
     folder = entry(tmp_path, body)
+    (folder / "runs" / "0123456789abcdef").mkdir(parents=True)  # hidden from it, and so not listed for its source
     path = folder / "method.py"
     path.write_text(path.read_text().replace("\n\nclass", "\nfrom .memory import KEPT\n\nclass"))
     (folder / "memory.py").write_text("import numpy as np\n\nKEPT = []\nTABLE = np.zeros(1000)\n")
