@@ -83,11 +83,11 @@ def read_submission(folder: Path) -> tuple[Submission | None, list[Finding]]:
     except UnicodeDecodeError as error:
         return None, [finding("toml-encoding", f"byte {error.start} is not UTF-8", "Save the file as UTF-8.")]
     try:
-        said = tomllib.loads(text)
+        values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         return None, [finding("toml-syntax", f"not valid TOML: {shown(str(error), 200)}", "Fix that line.")]
     try:
-        return Submission.model_validate(said), []
+        return Submission.model_validate(values), []
     except ValidationError as error:
         findings = []
         for part in error.errors():

@@ -25,7 +25,7 @@ paper = "{PLACEHOLDER}: authors, title, place and year, or unpublished"
 # Whose code it is: "our own, from the paper", "our own, after the released code's settings", ...
 implementation = "our own"
 
-# Under which licence method.py stands, as an SPDX identifier. It must allow us to distribute it.
+# Under which licence the Python files stand, as an SPDX identifier. It must allow us to distribute it.
 licence = "Apache-2.0"
 
 # "standard", or "open-budget" where a task draws more pictures than the protocol allows; see RULES.md.
