@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sklearn
+
+from vlcl_bench.engine.sandbox.audit import EVENTS, LOOKING, Boundary, Notice, Refusal, RefusedError
+from vlcl_bench.engine.sandbox.native_openers import OPENED_NATIVELY
 
 START = """
 import json, sys, os
@@ -71,6 +77,20 @@ def tried(places: tuple[Path, Path, Path], body: str) -> Told:
         ("os.symlink('x', secret / 'y')", "change {secret}/y"),
         ("os.rmdir(scratch)", "change {scratch}"),
         ("import sqlite3; sqlite3.connect(secret / 'labels.txt')", "change {secret}/labels.txt"),
+        (
+            "import sqlite3; sqlite3.connect(f'file:{secret}/labels.txt?mode=ro', uri=True)",
+            "change {secret}/labels.txt",
+        ),
+        ("import pyarrow; pyarrow.OSFile(str(secret / 'labels.txt'))", "read {secret}/labels.txt"),
+        ("import pyarrow.parquet as pq; pq.read_table(secret / 'labels.txt')", "read {secret}/labels.txt"),
+        (
+            "import pyarrow.parquet as pq; pq.read_table(source=f'file://{secret}/labels.txt')",
+            "read {secret}/labels.txt",
+        ),
+        ("import pyarrow.parquet as pq; pq.read_table('s3://bucket/labels')", "use the network"),
+        ("import pyarrow.dataset as ds; ds.dataset([str(secret / 'labels.txt')])", "read {secret}/labels.txt"),
+        ("import safetensors; safetensors.safe_open(str(secret / 'labels.txt'), 'np')", "read {secret}/labels.txt"),
+        ("import safetensors.numpy as st; st.load_file(secret / 'labels.txt')", "read {secret}/labels.txt"),
         ("os.system('true')", "start a process (os.system: true)"),
         ("import subprocess; subprocess.run(['cat', 'x'])", "start a process (subprocess.Popen: cat)"),
         ("os.fork()", "start a process (os.fork)"),
@@ -86,17 +106,17 @@ def tried(places: tuple[Path, Path, Path], body: str) -> Told:
 def test_refused_by_name_and_remembered(body: str, what: str, places: tuple[Path, Path, Path]) -> None:
     own, scratch, secret = places
     body = body.replace("{{}}", "{}")
-    found = tried(places, body)
+    told = tried(places, body)
     wanted = what.format(own=own, scratch=scratch, secret=secret)
-    assert f"the method tried to {wanted}" in found.said
-    assert any(attempt.startswith(wanted) for attempt in found.attempts)
+    assert f"the method tried to {wanted}" in told.said
+    assert any(attempt.startswith(wanted) for attempt in told.attempts)
     assert (secret / "labels.txt").read_text() == "hidden answer"
 
 
 def test_an_attempt_that_was_swallowed_is_remembered(places: tuple[Path, Path, Path]) -> None:
-    found = tried(places, "import contextlib\nwith contextlib.suppress(OSError):\n    open(secret / 'labels.txt')")
-    assert found.said == ""
-    assert found.attempts == [f"read {places[2]}/labels.txt"]
+    told = tried(places, "import contextlib\nwith contextlib.suppress(OSError):\n    open(secret / 'labels.txt')")
+    assert told.said == ""
+    assert told.attempts == [f"read {places[2]}/labels.txt"]
 
 
 def test_what_a_method_needs_is_let_through(places: tuple[Path, Path, Path]) -> None:
@@ -117,7 +137,109 @@ def test_denied_wins_over_allowed(places: tuple[Path, Path, Path]) -> None:
     assert "labels.txt" in tried(places, body).said
 
 
-# What passes. Whoever closes one of these moves the test up and mends docs/isolation.md.
+# One table and one rule for a run, which refuses, and for the contract tests, which notice.
+
+READ, WRITE = os.O_RDONLY, os.O_WRONLY | os.O_CREAT
+
+
+def examples(own: Path, scratch: Path, secret: Path) -> dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]]:
+    """For every event of the table: arguments that are refused, and arguments that are let through."""
+    hidden, mine, kept = str(secret / "labels.txt"), str(own / "notes.txt"), str(scratch / "kept")
+    system, records = "/usr/lib/os-release", str(own / "runs" / "x" / "run.json")
+    digits = str(Path(sklearn.__file__).parent / "datasets" / "data" / "digits.csv.gz")
+    package = Path(__file__).parents[2] / "vlcl_bench"
+    examples_of: dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]] = {
+        "open": (
+            [
+                (hidden, "r", READ), (hidden.encode(), "rb", READ), (mine, "a", WRITE), (mine, None, WRITE),
+                (records, "r", READ), (str(package / "protocols" / "mini-dev.toml"), "r", READ),
+                (str(package / "board" / "reported_rows.csv"), "r", READ), ("/usr/bin/env", "r", READ),
+                ("/proc/1/environ", "r", READ), ("/dev/null/../../root/x", "r", READ), (system, "w", WRITE),
+                (digits, "r", READ),
+            ],
+            [
+                (mine, "r", READ), (kept, "w", WRITE), (kept, "r", READ), (system, "r", READ), (3, "r", READ),
+                (os.devnull, "w", WRITE), (json.__file__, "r", READ), (str(package / "tasks.py"), "r", READ),
+                (f"/proc/{os.getpid()}/status", "r", READ),
+            ],
+        ),
+        OPENED_NATIVELY: ([(hidden,), ("s3://bucket/labels",), (f"file://{hidden}",)], [(mine,), (f"file://{mine}",)]),
+        "os.symlink": ([("x", hidden, -1)], [(hidden, kept, -1)]),
+        "sqlite3.connect": ([(hidden,), (f"file:{hidden}?mode=ro",)], [(kept,), (":memory:",), ("file::memory:",)]),
+        "os.kill": ([(1, 9)], [(os.getpid(), 0)]),
+        "os.killpg": ([(1, 9)], [(os.getpid(), 0)]),
+    }  # fmt: skip
+    for event, rule in EVENTS.items():
+        if event in examples_of:
+            continue
+        if rule.deed == "list":
+            examples_of[event] = (
+                [(str(secret),), (str(own / "runs"),)],
+                [(str(own),), (str(scratch),), (4,), ("/usr/bin",)],
+            )
+        elif rule.deed == "change":
+            examples_of[event] = ([(hidden, hidden), (str(scratch), kept), (mine, mine)], [(kept, kept)])
+        else:
+            examples_of[event] = ([("true", 80), ()], [])
+    return examples_of
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_what_a_run_refuses_is_exactly_what_the_contract_tests_notice(
+    event: str, places: tuple[Path, Path, Path]
+) -> None:
+    own, scratch, _ = places
+    refused, allowed = examples(*places)[event]
+    assert refused
+    boundary = Boundary([own], [scratch], [own / "runs", Path(__file__).parents[2] / "vlcl_bench" / "protocols"])
+    for arguments in refused:
+        refusal, notice = Refusal(boundary), Notice(boundary)
+        notice.doing = "learning"
+        with pytest.raises(RefusedError, match="the method tried to "):
+            refusal(event, arguments)
+        attempt, *_ = boundary.attempts(event, arguments)
+        assert refusal.attempts == noticed(notice, event, arguments, attempt.deed in LOOKING)
+        assert notice.seen[str(attempt)] == f"{attempt.done} while learning"
+    for arguments in allowed:
+        refusal, notice = Refusal(boundary), Notice(boundary)
+        refusal(event, arguments)
+        notice(event, arguments)
+        assert (refusal.attempts, notice.seen) == ([], {})
+
+
+def noticed(notice: Notice, event: str, arguments: tuple[Any, ...], goes_on: bool) -> list[str]:
+    """What the contract tests notice; only what looks goes on."""
+    if goes_on:
+        notice(event, arguments)
+    else:
+        with pytest.raises(RefusedError):
+            notice(event, arguments)
+    return list(notice.seen)
+
+
+def test_events_that_are_not_in_the_table_say_nothing(places: tuple[Path, Path, Path]) -> None:
+    boundary = Boundary([places[0]], [places[1]])
+    assert not list(boundary.attempts("object.__getattr__", (places[2],)))
+
+
+def test_the_hook_of_the_contract_tests_sleeps_and_openers_are_put_back(places: tuple[Path, Path, Path]) -> None:
+    import pyarrow
+
+    own, scratch, secret = places
+    notice, before = Notice(Boundary([own], [scratch])), pyarrow.OSFile
+    with notice.over("learning"):
+        assert (secret / "labels.txt").read_text() == "hidden answer"
+        pyarrow.OSFile(str(secret / "labels.txt")).close()
+        with pytest.raises(RefusedError):
+            os.remove(secret / "labels.txt")
+    assert pyarrow.OSFile is before
+    assert (secret / "labels.txt").read_text() == "hidden answer"
+    os.listdir(secret)
+    path = secret / "labels.txt"
+    assert list(notice.seen.values()) == [f"opens {path} while learning", f"changes {path} (os.remove) while learning"]
+
+
+# What passes. Whoever closes one of these moves the test up and corrects docs/isolation.md.
 
 MISSES = {
     "the C library through ctypes": """
@@ -126,9 +248,9 @@ libc = ctypes.CDLL(None)
 number = libc.open(str(secret / 'labels.txt').encode(), 0)
 assert os.read(number, 13) == b'hidden answer'
 """,
-    "a native reader of another package": """
-import pyarrow
-with pyarrow.OSFile(str(secret / 'labels.txt')) as file:
+    "a native reader of another package past its usual names": """
+import pyarrow.fs
+with pyarrow.fs.LocalFileSystem().open_input_file(str(secret / 'labels.txt')) as file:
     assert file.read() == b'hidden answer'
 """,
     "a folder's number with a path that the hook reads otherwise": """

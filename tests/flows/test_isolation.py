@@ -160,6 +160,7 @@ def test_a_submission_reads_its_own_folder_and_prints_to_standard_error(
 """
     path = method_file(tmp_path / "entry", body, name="method.py")
     path.with_name("notes.txt").write_text("my notes")
+    (path.parent / "runs" / "0123456789abcdef").mkdir(parents=True)  # hidden from it, and so not listed for its source
     ended = vlcl("run", "--protocol", "tiny", "--method", path.parent, "--out", "run", "--json")
     assert ended.code == 0, ended.err
     assert ended.json["run"]

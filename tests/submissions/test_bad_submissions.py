@@ -180,6 +180,21 @@ def pipe(mine):
     os.mkfifo(mine.folder / "README.md")
 
 
+def python_among_runs(mine):
+    (mine.run / "method.py").write_text("x = 1\n")
+
+
+def much_source(mine):
+    for name in ("losses.py", "memory.py"):
+        (mine.folder / name).write_text("x = 1\n" * 25_000)
+
+
+def linked_source(mine):
+    target = mine.folder.parent / "elsewhere.py"
+    target.write_text("x = 1\n")
+    (mine.folder / "losses.py").symlink_to(target)
+
+
 def undeclared(mine):
     mine.edit_record(lambda found: found["identity"].update(auxiliary={"pictures": "mini-reference 4000 d268c8d9ab1d"}))
 
@@ -293,6 +308,19 @@ BAD = {
     "a name with a line break": (named("a\nb.py"), "unexpected-file", "a\\nb.py"),
     "a name that looks like a path": (named("..\\..\\x"), "unexpected-file", "does not belong here"),
     "a second method file": (named("runs/method.py"), "unexpected-file", "does not belong here"),
+    "a Python file among the runs": (python_among_runs, "unexpected-file", "does not belong here"),
+    "a Python file in a folder": (named("parts/losses.py"), "unexpected-file", "does not belong here"),
+    "a Python file that is not source": (named("losses.pyx"), "unexpected-file", "does not belong here"),
+    "a name that is no module": (named("my-losses.py"), "unexpected-file", "does not belong here"),
+    "Python files that are too large together": (
+        much_source, "too-large", "its Python files have 300,",
+    ),
+    "Python files that are not all read": (much_source, "method-unreadable", "at most 262,144 are read"),
+    "a link to a Python file": (linked_source, "link", "is a link"),
+    "a file beside the method that was not there": (named("losses.py", b"x = 1\n"), "other-source", "another source"),
+    "a reference method of another name": (
+        toml("track", 'method = "../../baselines/moe_adapter/method.py"\ntrack'), "method-path", "not a file",
+    ),
     "a pipe": (pipe, "not-a-file", "not a plain file"),
     "a run without predictions": (
         lambda mine: (mine.run / "predictions.parquet").unlink(), "incomplete-run", "predictions.parquet is missing",
@@ -317,12 +345,12 @@ def _rename(mine, name):
 def test_a_bad_submission_is_refused_with_the_right_message(kind, mine):
     breaking, code, words = BAD[kind]
     breaking(mine)
-    faults = mine.check()
-    found = [fault for fault in faults if fault.severe and fault.code == code]
-    assert found, faults
-    assert any(words in fault.message + fault.hint for fault in found), found
-    assert all(fault.hint for fault in faults if fault.severe)
-    assert all(text.isprintable() for fault in faults for text in (fault.where, fault.message, fault.hint))
+    findings = mine.check()
+    found = [finding for finding in findings if finding.is_error and finding.code == code]
+    assert found, findings
+    assert any(words in finding.message + finding.hint for finding in found), found
+    assert all(finding.hint for finding in findings if finding.is_error)
+    assert all(text.isprintable() for finding in findings for text in (finding.where, finding.message, finding.hint))
 
 
 def test_the_submission_that_is_broken_here_is_good(mine):
@@ -353,15 +381,15 @@ if bad in paths:
 """)
     monkeypatch.setattr(unpack, "__file__", str(killer))
     second = mine.add(committed("mini-mtil-1", 1))
-    faults = [fault for fault in mine.check() if fault.severe]
-    bad = next(fault for fault in faults if fault.code == "archive-bomb")
+    findings = [finding for finding in mine.check() if finding.is_error]
+    bad = next(finding for finding in findings if finding.code == "archive-bomb")
     assert "ended its reader" in bad.message
-    assert len(faults) == 1
+    assert len(findings) == 1
     assert bad.where == f"runs/{first.name}/predictions.parquet"
     edited = json.loads((second / "run.json").read_text())
     edited["scores"]["metrics"]["avg"] = 99.0
     (second / "run.json").write_text(json.dumps(edited))
-    assert {fault.code for fault in mine.check() if fault.severe} == {"archive-bomb", "scores"}
+    assert {finding.code for finding in mine.check() if finding.is_error} == {"archive-bomb", "scores"}
 
 
 def test_all_faults_are_said_at_once_and_nothing_of_the_submission_is_run(mine):
@@ -374,7 +402,7 @@ def test_all_faults_are_said_at_once_and_nothing_of_the_submission_is_run(mine):
     mine.edit_predictions(lambda frame: frame.iloc[:-1], rehash=False)
     ended = vlcl("submit", "check", mine.folder, "--data-only", "--json")
     assert ended.code == 3
-    codes = {fault["code"] for fault in ended.json["faults"]}
+    codes = {finding["code"] for finding in ended.json["findings"]}
     assert {"toml-text", "toml-unknown-key", "unexpected-file", "other-source"} <= codes
     assert {"predictions-hash", "predictions-rows", "predictions"} <= codes
     assert ended.json["method_tried"] is False

@@ -1,4 +1,4 @@
-"""Stamping: a record gets the digest over tokens where its own hash is that of the file as it stands, and only there."""
+"""Stamping: a record gets the digest over tokens where its hash is that of the file as it stands, and only there."""
 
 from __future__ import annotations
 

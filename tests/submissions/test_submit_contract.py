@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from support.fakes import FakeBackbone, make_task
+from support.fakes import FakeBackbone
 from support.harness import method_file
+from support.small_streams import tiny_streams
 
 from vlcl_bench.submissions.contracts import small_stream, trial
-from vlcl_bench.submissions.contracts.examination import STEPS, examine
+from vlcl_bench.submissions.contracts.checks import CHECKS
+from vlcl_bench.submissions.contracts.examination import DRAWING, examine
 from vlcl_bench.submissions.contracts.process import check_contract
-from vlcl_bench.submissions.contracts.small_stream import Asked, SmallStreams, Stream
-from vlcl_bench.submissions.finding import Fault
-from vlcl_bench.tasks import Task, caption_query, plain_query, task_query, union_query
+from vlcl_bench.submissions.finding import Finding
 
 ROOT = Path(__file__).parents[2]
-Check = Callable[..., dict[str, Fault]]
+Check = Callable[..., dict[str, Finding]]
 
 PLAIN = """
     def learn(self, task, ctx):
@@ -27,50 +26,21 @@ PLAIN = """
 """The body of a method that leaves the backbone as it is."""
 
 
-def tiny_streams() -> SmallStreams:
-    """Streams of noise in the form of the real ones."""
-    tasks = tuple(make_task(index) for index in (1, 2))
-    queries = tuple(task_query(one.name, one.class_names, one.templates) for one in tasks)
-    names = tuple(name for one in tasks for name in one.class_names)
-    asked = tuple(
-        Asked(
-            one.name,
-            np.asarray(make_task(one.index, 40, seed=9).images),
-            (union_query(queries), own, plain_query(names)),
-        )
-        for one, own in zip(tasks, queries, strict=True)
-    )
-    first = tasks[0]
-    rows = [first.labels < 2, first.labels == 2]
-    groups = tuple(
-        Task(i, f"group-{i}", first.class_names[: i + 1], first.templates, np.asarray(first.images)[row],
-             first.labels[row], "group")
-        for i, row in enumerate(rows, start=1)
-    )  # fmt: skip
-    texts = tuple((f"scene {i}", f"view {i}") for i in range(len(first.labels)))
-    told = Task(1, "told", (), (), first.images, np.full(len(first.labels), -1), "told", texts)
-    gallery = caption_query("told", tuple(own[0] for own in texts))
-    return SmallStreams(
-        Stream(tasks, asked), Stream(groups, asked[:1]),
-        Stream((told,), (Asked("told", np.asarray(first.images), (gallery,)),)), np.asarray(tasks[1].images),
-    )  # fmt: skip
-
-
 @pytest.fixture
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
-    """Examine a method given as a class body, on the fake backbone; its faults by code."""
+    """Examine a method given as a class body, on the fake backbone; its findings by code."""
     monkeypatch.setattr(trial, "load_backbone", lambda name: FakeBackbone())
 
-    def checked(body: str, base: str = "Method", before: str = "", track: str = "standard") -> dict[str, Fault]:
+    def checked(body: str, base: str = "Method", before: str = "", track: str = "standard") -> dict[str, Finding]:
         folder = tmp_path / "mine"
         path = method_file(folder, body, base, "method.py")
         path.write_text(path.read_text().replace("\n\nclass", f"\n{before}\n\nclass"))
         (folder / "submission.toml").write_text(f'track = "{track}"\n')
         (tmp_path / "work").mkdir(exist_ok=True)
-        faults = examine(folder, tmp_path / "work", tmp_path / "store", streams=tiny_streams())
-        assert len({fault.code for fault in faults}) == len(faults), faults
-        assert all(fault.hint for fault in faults), faults
-        return {fault.code: fault for fault in faults}
+        findings = examine(folder, tmp_path / "work", tmp_path / "store", streams=tiny_streams())
+        assert len({finding.code for finding in findings}) == len(findings), findings
+        assert all(finding.hint for finding in findings), findings
+        return {finding.code: finding for finding in findings}
 
     return checked
 
@@ -93,9 +63,9 @@ def score(answer: str) -> str:
 """
 
 
-def only(faults: dict[str, Fault], code: str) -> Fault:
-    assert list(faults) == [code], faults
-    return faults[code]
+def only(findings: dict[str, Finding], code: str) -> Finding:
+    assert list(findings) == [code], findings
+    return findings[code]
 
 
 def test_well_behaved_methods_pass(check: Check) -> None:
@@ -135,20 +105,20 @@ def test_memory_in_buffers_passes(check: Check) -> None:
     ],
 )
 def test_what_is_no_method_is_refused(check: Check, body: str, said: str) -> None:
-    faults = check(body)
-    assert said in faults["contract-interface"].message
-    assert faults["contract-interface"].severe
+    findings = check(body)
+    assert said in findings["contract-interface"].message
+    assert findings["contract-interface"].is_error
 
 
 def test_answers_that_depend_on_the_batch_are_refused_with_share_and_example(check: Check) -> None:
-    fault = only(check(score("logits = logits - logits.mean(dim=0)")), "contract-batch")
-    assert "depend on the batch" in fault.message
-    assert "%) change; for instance, in batches of 1, picture" in fault.message
+    finding = only(check(score("logits = logits - logits.mean(dim=0)")), "contract-batch")
+    assert "depend on the batch" in finding.message
+    assert "%) change; for instance, in batches of 1, picture" in finding.message
 
 
 def test_counting_calls_is_refused(check: Check) -> None:
-    fault = only(check(score("self.calls += 1; logits = logits.roll(self.calls, 1)")), "contract-repeat")
-    assert "a count of its calls" in fault.message
+    finding = only(check(score("self.calls += 1; logits = logits.roll(self.calls, 1)")), "contract-repeat")
+    assert "a count of its calls" in finding.message
 
 
 def test_remembering_positions_is_refused_even_where_the_count_starts_anew(check: Check) -> None:
@@ -158,36 +128,36 @@ def test_remembering_positions_is_refused_even_where_the_count_starts_anew(check
         "places = (self.calls + torch.arange(len(images))) % 240; self.calls += len(images); "
         "logits = logits + 50.0 * torch.nn.functional.one_hot(places % 3, logits.shape[1])"
     )
-    faults = check(score(answer))
-    assert {"contract-order", "contract-batch", "contract-repeat"} & set(faults), faults
+    findings = check(score(answer))
+    assert {"contract-order", "contract-batch", "contract-repeat"} & set(findings), findings
 
 
 def test_scores_that_depend_on_the_query_before_are_refused(check: Check) -> None:
     answer = "before, self.calls = self.calls, len(query.names); logits = logits.roll(int(before == 3), 1)"
-    fault = only(check(score(answer)), "contract-order")
-    assert "with label spaces in another order" in fault.message
+    finding = only(check(score(answer)), "contract-order")
+    assert "with label spaces in another order" in finding.message
 
 
 def test_random_scores_are_refused(check: Check) -> None:
     answer = "logits = logits + torch.randn(logits.shape, generator=torch.Generator().manual_seed(id(images) % 997))"
-    faults = check(
+    findings = check(
         score("import os; self.calls = int.from_bytes(os.urandom(2), 'big'); logits = logits.roll(self.calls, 1)")
     )
-    assert "contract-repeat" in faults
+    assert "contract-repeat" in findings
     assert {"contract-repeat", "contract-batch", "contract-order"} & set(check(score(answer)))
 
 
 def test_learning_in_score_is_refused(check: Check) -> None:
-    faults = check(score("self.seen += 1"))
-    assert "seen changed after test pictures were scored" in faults["contract-learns-in-score"].message
+    findings = check(score("self.seen += 1"))
+    assert "seen changed after test pictures were scored" in findings["contract-learns-in-score"].message
 
 
 def test_scoring_that_learning_remembers_is_refused(check: Check) -> None:
     body = score("self.calls = 1").replace(
         "        pass\n", "        with torch.no_grad():\n            self.backbone.towers.words.weight += self.calls\n"
     )
-    faults = check(body)
-    assert "when test pictures were scored after task 1" in faults["contract-learns-in-score"].message
+    findings = check(body)
+    assert "when test pictures were scored after task 1" in findings["contract-learns-in-score"].message
 
 
 def test_known_test_pictures_are_refused(check: Check) -> None:
@@ -195,8 +165,8 @@ def test_known_test_pictures_are_refused(check: Check) -> None:
         "keys = [hash(one.numpy().tobytes()) for one in images]; "
         "logits = logits + 50.0 * torch.nn.functional.one_hot(torch.tensor(keys) % 3, logits.shape[1])"
     )
-    fault = only(check(score(answer)), "contract-lookup")
-    assert "known by their bytes" in fault.message
+    finding = only(check(score(answer)), "contract-lookup")
+    assert "known by their bytes" in finding.message
 
 
 KEEPS = """
@@ -218,17 +188,16 @@ KEEPS = """
     ids=["module", "object", "class"],
 )
 def test_what_is_kept_outside_the_state_is_found_by_resuming(check: Check, keep: str, before: str) -> None:
-    faults = check(KEEPS.format(keep=keep), before=before)
-    assert (
-        "is not in state_dict() but in a plain attribute, the class or the module" in faults["contract-resume"].message
-    )
+    findings = check(KEEPS.format(keep=keep), before=before)
+    message = findings["contract-resume"].message
+    assert "is not in state_dict() but in a plain attribute, the class or the module" in message
 
 
 def test_pictures_kept_beside_the_state_are_told_with_their_bytes(check: Check) -> None:
     body = PLAIN.replace("pass", "self.hoard = {'pictures': [np.array(task.images) for _ in range(3)]}")
-    fault = only(check(body), "contract-beside-state")
-    assert "hoard (2,880 bytes)" in fault.message
-    assert not fault.severe
+    finding = only(check(body), "contract-beside-state")
+    assert "hoard (2,880 bytes)" in finding.message
+    assert not finding.is_error
 
 
 def test_state_that_is_not_taken_back_is_refused(check: Check) -> None:
@@ -247,13 +216,13 @@ def test_state_that_is_not_taken_back_is_refused(check: Check) -> None:
     def score(self, images, query):
         return super().score(images, query) + torch.nn.functional.pad(self.bias, (0, len(query.names) - 3))
 """
-    faults = check(body)
-    assert "differs in bias in its state and in" in faults["contract-state"].message
+    findings = check(body)
+    assert "differs in bias in its state and in" in findings["contract-state"].message
 
 
 def test_state_must_be_tensors(check: Check) -> None:
-    faults = check(PLAIN + "\n    def get_extra_state(self):\n        return {'a': 1}\n")
-    assert "is no tensor but of type dict" in faults["contract-interface"].message
+    findings = check(PLAIN + "\n    def get_extra_state(self):\n        return {'a': 1}\n")
+    assert "is no tensor but of type dict" in findings["contract-interface"].message
 
 
 @pytest.mark.parametrize("draw", ["1 + os.urandom(1)[0] / 64", "1 + time.perf_counter_ns() % 1000 / 250"])
@@ -287,9 +256,9 @@ def test_a_method_that_is_not_deterministic_may_not_say_so(check: Check) -> None
 )  # fmt: skip
 def test_reaching_out_while_learning_is_refused(check: Check, doing: str, said: str) -> None:
     manifest = f"MANIFEST = {str(ROOT / 'vlcl_bench' / 'manifests' / 'food.parquet')!r}"
-    fault = check(PLAIN.replace("pass", doing), before=manifest)["contract-peeking"]
-    assert said in fault.message
-    assert "while learning" in fault.message
+    finding = check(PLAIN.replace("pass", doing), before=manifest)["contract-peeking"]
+    assert said in finding.message
+    assert "while learning" in finding.message
 
 
 def test_reading_labels_while_being_imported_or_scoring_is_refused(check: Check) -> None:
@@ -340,14 +309,14 @@ def test_the_budget_is_held_against_the_declared_track(check: Check) -> None:
 )
 def test_settings_are_checked(check: Check, config: str, said: str) -> None:
     body = f"\n    class Config(Base):\n        strength: float = 1.0\n        {config}\n{PLAIN}"
-    faults = check(body, before="from vlcl_bench.methods.base import Config as Base")
-    assert said in only(faults, "contract-settings").message
+    findings = check(body, before="from vlcl_bench.methods.base import Config as Base")
+    assert said in only(findings, "contract-settings").message
 
 
 def test_a_setting_without_a_default_is_refused(check: Check) -> None:
     body = f"\n    class Config(Base):\n        strength: float\n{PLAIN}"
-    faults = check(body, before="from vlcl_bench.methods.base import Config as Base")
-    assert "strength" in only(faults, "contract-settings").message
+    findings = check(body, before="from vlcl_bench.methods.base import Config as Base")
+    assert "strength" in only(findings, "contract-settings").message
 
 
 def test_class_groups_must_work_and_captions_may_be_refused_in_plain_words(check: Check) -> None:
@@ -356,9 +325,9 @@ def test_class_groups_must_work_and_captions_may_be_refused_in_plain_words(check
     refuses = "\n        if task.captions is not None:\n            raise {}('no captions')"
     plainly = PLAIN.replace("pass", "from vlcl_bench.errors import MethodError" + refuses.format("MethodError"))
     assert check(plainly) == {}
-    fault = only(check(PLAIN.replace("pass", "pass" + refuses.format("KeyError"))), "contract-captions")
-    assert not fault.severe
-    assert "KeyError" in fault.message
+    finding = only(check(PLAIN.replace("pass", "pass" + refuses.format("KeyError"))), "contract-captions")
+    assert not finding.is_error
+    assert "KeyError" in finding.message
 
 
 def test_all_faults_are_told_at_once(check: Check) -> None:
@@ -378,11 +347,11 @@ def test_a_reference_method_passes_and_modules_stay_as_they_were(
 
     monkeypatch.setattr(trial, "load_backbone", lambda name: FakeBackbone())
     steps: list[str] = []
-    faults = examine(
+    findings = examine(
         ROOT / "submissions" / "wise_ft", tmp_path, None, lambda done, total, word: steps.append(word), tiny_streams()
     )
-    assert faults == []
-    assert steps[: len(STEPS)] == list(STEPS)
+    assert findings == []
+    assert steps == [DRAWING, *(contract.title for contract in CHECKS), "done"]
     import baselines.parts.replay as again
 
     assert again is replay
@@ -395,28 +364,28 @@ def write(folder: Path, text: str) -> Path:
 
 @pytest.mark.slow
 def test_in_a_process_of_its_own_faults_come_through_and_what_a_method_prints_does_not(tmp_path: Path) -> None:
-    body = score("logits = logits * float('nan')").replace("        pass\n", "        print('{\"faults\": []}')\n")
-    (fault,) = check_contract(write(tmp_path, body), store=tmp_path / "store")
-    assert fault.code == "contract-interface"
-    assert "NaN" in fault.message
+    body = score("logits = logits * float('nan')").replace("        pass\n", "        print('{\"findings\": []}')\n")
+    (finding,) = check_contract(write(tmp_path, body), store=tmp_path / "store")
+    assert finding.code == "contract-interface"
+    assert "NaN" in finding.message
 
 
 @pytest.mark.slow
 def test_a_method_that_ends_its_process_is_a_fault(tmp_path: Path) -> None:
-    (fault,) = check_contract(write(tmp_path, PLAIN.replace("pass", "import os; os._exit(7)")))
-    assert fault.code == "contract-crash"
-    assert "exit code 7 while learning two tasks" in fault.message
+    (finding,) = check_contract(write(tmp_path, PLAIN.replace("pass", "import os; os._exit(7)")))
+    assert finding.code == "contract-crash"
+    assert "exit code 7 while learning two tasks" in finding.message
 
 
 @pytest.mark.slow
 def test_a_method_that_hangs_is_a_fault(tmp_path: Path) -> None:
-    (fault,) = check_contract(write(tmp_path, PLAIN.replace("pass", "while True: pass")), seconds=25)
-    assert fault.code == "contract-hang"
-    assert "not done after 25 seconds" in fault.message
+    (finding,) = check_contract(write(tmp_path, PLAIN.replace("pass", "while True: pass")), seconds=25)
+    assert finding.code == "contract-hang"
+    assert "not done after 25 seconds" in finding.message
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["zero_shot", "finetune", "wise_ft", "moe_adapter", "auto_seed_vl2"])
 def test_reference_methods_keep_the_contracts_on_real_pictures(tmp_path: Path, name: str) -> None:
-    faults = examine(ROOT / "submissions" / name, tmp_path)
-    assert [fault for fault in faults if fault.severe] == []
+    findings = examine(ROOT / "submissions" / name, tmp_path)
+    assert [finding for finding in findings if finding.is_error] == []

@@ -1,6 +1,7 @@
 """A submission's way: written by ``new``, filled by ``add``, passed by ``check``; what is said and does not refuse."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,17 +10,19 @@ from support.harness import vlcl
 from support.submission_fixture import ROOT, Mine, committed, make, with_logits
 
 from vlcl_bench.errors import IntegrityError, UsageError
-from vlcl_bench.methods.registry import load_method
+from vlcl_bench.methods.registry import MethodRef, load_method
 from vlcl_bench.methods.source import source_digest
 from vlcl_bench.protocols.load import load_protocol
 from vlcl_bench.records.files import read_predictions, read_record
 from vlcl_bench.records.rescoring import rescored
 from vlcl_bench.scoring.ground_truth import ground_truth
 from vlcl_bench.submissions.add import add_runs
-from vlcl_bench.submissions.check import _rows, check_data
-from vlcl_bench.submissions.manifest import read_submission
+from vlcl_bench.submissions.check import check_data
+from vlcl_bench.submissions.manifest import method_file, read_submission
 from vlcl_bench.submissions.new import new_submission
-from vlcl_bench.submissions.text import unsafe
+from vlcl_bench.submissions.predictions import rows_expected
+from vlcl_bench.submissions.sources import python_files, submission_digest
+from vlcl_bench.submissions.text import UnreadableError, unsafe
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +46,8 @@ def run(mine, tmp_path):
     return target
 
 
-def notes(faults):
-    return [fault.code for fault in faults if not fault.severe]
+def notes(findings):
+    return [finding.code for finding in findings if not finding.is_error]
 
 
 # Committed submissions
@@ -52,8 +55,8 @@ def notes(faults):
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("submissions/*/submission.toml")))
 def test_what_every_committed_submission_says_of_itself_is_in_order(name):
-    found, faults = read_submission(ROOT / "submissions" / name)
-    assert faults == []
+    found, findings = read_submission(ROOT / "submissions" / name)
+    assert findings == []
     assert found is not None
     assert found.name
 
@@ -65,7 +68,95 @@ def test_the_committed_runs_of_the_untouched_model_pass():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("submissions/*/submission.toml")))
 def test_every_committed_submission_passes(name):
-    assert [fault for fault in check_data(ROOT / "submissions" / name) if fault.severe] == []
+    assert [finding for finding in check_data(ROOT / "submissions" / name) if finding.is_error] == []
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("submissions/*/submission.toml")))
+def test_the_method_that_a_committed_submission_names_is_the_one_that_is_run(name):
+    folder = ROOT / "submissions" / name
+    submission, _ = read_submission(folder)
+    path, findings = method_file(folder, submission)
+    assert findings == []
+    assert path.resolve() == MethodRef.parse(str(folder)).path
+    assert submission_digest(folder, path) == MethodRef.parse(str(folder)).source_sha256
+
+
+def test_a_python_file_beside_a_reference_is_refused(tmp_path):
+    folder = shutil.copytree(
+        ROOT / "submissions" / "moe_adapter", tmp_path / "moe_adapter", ignore=shutil.ignore_patterns("runs")
+    )
+    submission, _ = read_submission(folder)
+    assert method_file(folder, submission)[0] == ROOT / "baselines" / "moe_adapter" / "method.py"
+    (folder / "mixture.py").write_text("x = 1\n")
+    path, (finding,) = method_file(folder, submission)
+    assert (path, finding.code) == (None, "method-path")
+
+
+# Several Python files
+
+
+def test_a_file_beside_the_method_is_part_of_its_source(mine):
+    (mine.folder / "losses.py").write_text("class Base:\n    weight = 0.5\n")
+    before = MethodRef.parse(str(mine.folder)).source_sha256
+    assert mine.severe() == ["other-source"]
+    mine.edit_record(lambda record: record["identity"].update(method_source_sha256=before))
+    assert mine.severe() == []
+    (mine.folder / "losses.py").write_text("class Base:\n    weight = 0.6\n")
+    assert mine.severe() == ["other-source"]
+    assert MethodRef.parse(str(mine.folder)).source_sha256 != before
+
+
+def test_a_run_is_added_where_the_source_is_several_files(mine, run):
+    (mine.folder / "losses.py").write_text("weight = 0.5\n")
+    with pytest.raises(UsageError, match="another version of the method's files"):
+        add_runs([run], mine.folder)
+    record = json.loads((run / "run.json").read_text())
+    record["identity"]["method_source_sha256"] = MethodRef.parse(str(mine.folder)).source_sha256
+    run = mine.rename(run, record)
+    assert [added.before for added in add_runs([run], mine.folder)] == [False]
+    assert mine.severe() == []
+
+
+def test_any_of_the_files_may_say_that_the_method_is_deterministic(mine):
+    (mine.folder / "parts.py").write_text("class Base:\n    deterministic = True\n")
+    digest = MethodRef.parse(str(mine.folder)).source_sha256
+    mine.edit_record(
+        lambda record: (record.update(deterministic=True), record["identity"].update(method_source_sha256=digest))
+    )
+    assert mine.check() == []
+
+
+@pytest.mark.parametrize("place", ["runs/x.py", "parts/x.py", "__pycache__/x.py", ".hidden/x.py"])
+def test_source_is_not_read_where_python_files_lie_elsewhere(place, mine):
+    path = mine.folder / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("x = 1\n")
+    with pytest.raises(UnreadableError, match="a Python file where none belongs"):
+        python_files(mine.folder)
+
+
+def test_source_is_not_read_through_links_and_pipes(mine):
+    assert python_files(mine.folder) == [mine.folder / "method.py"]
+    os.mkfifo(mine.folder / "pipe.py")
+    with pytest.raises(UnreadableError, match="not a plain file"):
+        python_files(mine.folder)
+    (mine.folder / "pipe.py").unlink()
+    (mine.folder / "elsewhere").symlink_to(mine.folder.parent)
+    with pytest.raises(UnreadableError, match="there is a link in its folder, 'elsewhere'"):
+        python_files(mine.folder)
+
+
+# Scores
+
+
+def test_a_score_that_a_record_does_not_state_is_not_missed_and_one_that_there_is_not_is(mine):
+    mine.edit_record(lambda record: record["scores"]["metrics"].pop("bwt"))
+    assert mine.severe() == []
+    mine.edit_record(lambda record: record["scores"]["metrics"].update(praise=100.0))
+    (finding,) = (finding for finding in mine.check() if finding.is_error)
+    assert "'metrics.praise' is stated as '100.0'; its predictions give nothing" in finding.message
+    mine.edit_record(lambda record: (record["scores"]["metrics"].pop("praise"), record["scores"]["matrix"].pop()))
+    assert mine.severe() == ["scores"]
 
 
 # New
@@ -79,12 +170,12 @@ def test_a_new_submission_runs_as_it_is_and_says_what_is_left_to_write(tmp_path)
     assert f"vlcl submit check {folder}" in ended.out
     method = load_method(str(folder))
     assert (method.title, method.__name__) == ("my entry", "MyEntry")
-    said = [fault for fault in check_data(folder) if fault.severe]
-    assert {fault.code for fault in said} == {"toml-text"}
-    assert sorted(fault.message.split("'")[1] for fault in said) == ["authors.0", "paper"]
+    said = [finding for finding in check_data(folder) if finding.is_error]
+    assert {finding.code for finding in said} == {"toml-text"}
+    assert sorted(finding.message.split("'")[1] for finding in said) == ["authors.0", "paper"]
     toml = folder / "submission.toml"
     toml.write_text(toml.read_text().replace("TODO: ", ""))
-    assert [(fault.code, fault.severe) for fault in check_data(folder)] == [("no-runs", False)]
+    assert [(finding.code, finding.severity) for finding in check_data(folder)] == [("no-runs", "remark")]
 
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "-a", "a b", "a.b", "ä", "a\n", "x" * 65, "zscl", "ZSCL"])
@@ -118,7 +209,7 @@ def test_a_run_is_added_compact_and_the_submission_then_passes(mine, run):
     assert after.predictions_full_sha256 == before.predictions_sha256 != after.predictions_sha256
     assert "logit1" not in read_predictions(mine.run / "predictions.parquet")
     assert rescored(mine.run, after) == rescored(run, before)
-    assert [fault for fault in mine.check() if fault.severe] == []
+    assert [finding for finding in mine.check() if finding.is_error] == []
 
 
 def test_adding_a_run_again_changes_nothing(mine, run):
@@ -169,7 +260,7 @@ def _unfilled(run, mine):
     ("spoil", "error", "words"),
     [
         (_other_method, UsageError, "a run of the method 'finetune', not of 'mine'"),
-        (_other_file, UsageError, "another version of the method's file"),
+        (_other_file, UsageError, "another version of the method's files"),
         (_unfinished, UsageError, "is not finished"),
         (_damaged, IntegrityError, "is damaged"),
         (_edited, IntegrityError, "was changed: 'metrics.avg' is stated as '99.0'"),
@@ -204,7 +295,7 @@ def test_three_seeds_pass_without_a_word(mine):
     assert mine.check() == []
     ended = vlcl("submit", "check", mine.folder, "--data-only")
     assert ended.code == 0
-    assert f"{mine.folder}: no fault\n" in ended.out
+    assert f"{mine.folder}: no error\n" in ended.out
     assert "not tried out, as you asked" in ended.out
 
 
@@ -300,7 +391,7 @@ def test_a_badge_that_the_repository_knows_of_is_in_order(mine, monkeypatch, tmp
 @pytest.mark.parametrize("protocol", ["mini-mtil-1", "mini-c2r", "mini-c2f"])
 def test_the_number_of_answers_is_known_beforehand(protocol):
     record = read_record(committed(protocol, 0, "proto_replay" if protocol.startswith("mini-c2") else "finetune"))
-    assert _rows(load_protocol(protocol)) == record.predictions_rows
+    assert rows_expected(load_protocol(protocol)) == record.predictions_rows
 
 
 # The command
@@ -317,14 +408,14 @@ def test_check_tries_the_method_out_after_its_files_were_found_in_order(mine, mo
     (mine.folder / "method.py").unlink()
     ended = vlcl("submit", "check", mine.folder)
     assert ended.code == 3
-    assert "because of the faults above" in ended.out
+    assert "because of the errors above" in ended.out
     assert len(asked) == 1
 
 
 def test_a_folder_that_is_not_there_is_a_fault():
     ended = vlcl("submit", "check", "nowhere", "--data-only", "--json")
     assert ended.code == 3
-    assert [fault["code"] for fault in ended.json["faults"]] == ["no-folder"]
+    assert [finding["code"] for finding in ended.json["findings"]] == ["no-folder"]
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_one_changed_answer_is_found_where_it_is(submitted: Path) -> None:
     ended = rerun(submitted)
     assert ended.code == 3
     (result,) = ended.json["reruns"]
-    (problem,) = result["problems"]
+    (problem,) = (finding["message"] for finding in result["findings"])
     assert "1 of 900 rows of predictions differ, and equal ones were expected" in problem
     assert "stage 0, dev-activities: 1 of 200 answers differ" in problem
     assert not (folder / RERUN_NAME).exists()
@@ -133,14 +133,14 @@ def test_on_another_machine_few_changed_answers_pass_and_many_do_not(submitted: 
     change_answers(folder, 0.2)
     ended = rerun(submitted)
     assert ended.code == 3
-    assert "of the answers are equal, at least 98 % were expected" in ended.json["reruns"][0]["problems"][0]
+    assert "of the answers are equal, at least 98 % were expected" in ended.json["reruns"][0]["findings"][0]["message"]
 
 
 def test_another_method_file_is_not_run(submitted: Path) -> None:
     (submitted / "method.py").write_text((submitted / "method.py").read_text() + "\nchanged = True\n")
     ended = rerun(submitted)
     assert ended.code == 3
-    assert "was made with another method.py" in ended.json["reruns"][0]["problems"][0]
+    assert "was made with another method.py" in ended.json["reruns"][0]["findings"][0]["message"]
 
 
 def test_the_run_it_was_copied_from_is_no_rerun(submitted: Path, submitted_once: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_the_run_it_was_copied_from_is_no_rerun(submitted: Path, submitted_once:
     shutil.copytree(submitted_once.parent / "run", tmp_path / "own" / run_hash)
     ended = rerun(submitted, "--runs", tmp_path / "own")
     assert ended.code == 3
-    assert "is the very run that the record was copied from" in ended.json["reruns"][0]["problems"][0]
+    assert "is the very run that the record was copied from" in ended.json["reruns"][0]["findings"][0]["message"]
 
 
 def test_missing_folders_and_records_are_named(submitted: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from vlcl_bench.methods.source import source_digest
 from vlcl_bench.records.files import compact_predictions, read_predictions, write_predictions
 from vlcl_bench.records.schema import Identity
 from vlcl_bench.submissions.check import check_data
-from vlcl_bench.submissions.finding import Fault
+from vlcl_bench.submissions.finding import Finding
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "finetune"
@@ -55,11 +55,11 @@ class Mine:
     def toml(self) -> Path:
         return self.folder / "submission.toml"
 
-    def check(self) -> list[Fault]:
+    def check(self) -> list[Finding]:
         return check_data(self.folder)
 
     def severe(self) -> list[str]:
-        return [fault.code for fault in self.check() if fault.severe]
+        return [finding.code for finding in self.check() if finding.is_error]
 
     def add(self, source: Path) -> Path:
         """A committed run as if this method had made it."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from vlcl_bench.submissions.finding import Fault
+    from vlcl_bench.submissions.finding import Finding
 
 submit_app = typer.Typer(
     help="Submit a method: write it, check it, add its runs.", no_args_is_help=True, epilog=EXIT_CODES
@@ -37,11 +37,34 @@ def new(
     typer.echo(f"write your method, fill in what says TODO, then: vlcl submit check {made}")
 
 
+def _list_contracts(wanted: bool) -> None:
+    if not wanted:
+        return
+    from vlcl_bench.submissions.contracts.checks import CHECKS
+
+    for contract in CHECKS:
+        typer.echo(f"{contract.name}: {' '.join(contract.requirement.split())} [{', '.join(contract.codes)}]")
+    raise typer.Exit
+
+
 @submit_app.command("check")
 def check(
     folder: Annotated[Path, typer.Argument(help="Folder of the submission.")],
     data_only: Annotated[
         bool, typer.Option("--data-only", help="Look at the files only; nothing of the submission is imported or run.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Examine this contract of the method only, and those without which it cannot be judged. Repeatable.",
+        ),
+    ] = None,
+    _list: Annotated[
+        bool,
+        typer.Option(
+            "--list", is_eager=True, callback=_list_contracts, help="List the contracts of a method, and do nothing."
+        ),
     ] = False,
     store: StoreFolder = None,
     as_json: AsJson = False,
@@ -54,35 +77,45 @@ def check(
     """
     import os
 
-    from rich.console import Console
-
+    from vlcl_bench.errors import UsageError
     from vlcl_bench.submissions.check import check_data
 
     if traceback:
         os.environ["VLCL_TRACEBACK"] = "1"
-    faults = check_data(folder)
-    tried = not data_only and not any(fault.severe and fault.code in NO_METHOD for fault in faults)
+    if only and data_only:
+        raise UsageError("--only names a contract of the method, which --data-only leaves out", "Give one of the two.")
+    findings = check_data(folder)
+    tried = not data_only and not any(finding.is_error and finding.code in NO_METHOD for finding in findings)
     if tried:
+        from rich.console import Console
+
         from vlcl_bench.common.progress import RichReporter
         from vlcl_bench.submissions.contracts.process import check_contract
 
-        faults += check_contract(folder, store=store, reporter=RichReporter(Console(stderr=True)))
-    severe = sum(fault.severe for fault in faults)
-    if as_json:
-        found = [asdict(fault) for fault in faults]
-        emit({"folder": str(folder), "method_tried": tried, "severe": severe, "faults": found})
-    else:
-        print_faults(Console(), folder, faults)
-        if not tried:
-            why = "as you asked" if data_only else "because of the faults above"
-            typer.echo(f"The method was not tried out, {why}.")
-    if severe:
+        reporter = RichReporter(Console(stderr=True))
+        findings += check_contract(folder, store=store, reporter=reporter, only=only or ())
+    _say(folder, findings, as_json, tried, data_only)
+    if any(finding.is_error for finding in findings):
         raise typer.Exit(3)
 
 
 NO_METHOD = {"no-folder", "link", "method-path", "method-unreadable", "name-taken", "toml-unreadable", "toml-encoding",
              "toml-syntax"}  # fmt: skip
-"""Faults after which there is no method that could be tried, or none that should."""
+"""Errors after which there is no method that could be tried, or none that should."""
+
+
+def _say(folder: Path, findings: Sequence[Finding], as_json: bool, tried: bool, data_only: bool) -> None:
+    """All findings, for people or for programs."""
+    from rich.console import Console
+
+    if as_json:
+        errors = sum(finding.is_error for finding in findings)
+        facts = [asdict(finding) for finding in findings]
+        emit({"folder": str(folder), "method_tried": tried, "errors": errors, "findings": facts})
+        return
+    print_findings(Console(), folder, findings)
+    if not tried:
+        typer.echo(f"The method was not tried out, {'as you asked' if data_only else 'because of the errors above'}.")
 
 
 @submit_app.command("add")
@@ -100,33 +133,35 @@ def add(
 
     added = add_runs([find_run(run, runs_folder) for run in runs], to)
     if as_json:
-        emit({"added": [{"folder": str(one.folder), "run": one.record.run_hash, "bytes": one.size,
-                         "was_there": one.before, "note": one.note} for one in added]})  # fmt: skip
+        emit({"added": [{"folder": str(run.folder), "run": run.record.run_hash, "bytes": run.size,
+                         "was_there": run.before, "note": run.note} for run in added]})  # fmt: skip
         return
-    for one in added:
-        identity = one.record.identity
-        did = "was there already" if one.before else f"added, {one.size / 1000:,.0f} KB"
-        typer.echo(f"{one.folder}: {identity.protocol}, seed {identity.seed}: {did}")
-        if one.note:
-            typer.echo(f"  {one.note}")
+    for run in added:
+        identity = run.record.identity
+        did = "was there already" if run.before else f"added, {run.size / 1000:,.0f} KB"
+        typer.echo(f"{run.folder}: {identity.protocol}, seed {identity.seed}: {did}")
+        if run.note:
+            typer.echo(f"  {run.note}")
     typer.echo(f"next: vlcl submit check {to}, then vlcl leaderboard build")
 
 
-def print_faults(console: Console, folder: Path, faults: Sequence[Fault]) -> None:
-    """Each fault with its place and what to do, what refuses the submission first; nothing in them is interpreted."""
+def print_findings(console: Console, folder: Path, findings: Sequence[Finding]) -> None:
+    """Each finding with its place and what to do, errors first; nothing in them is interpreted."""
     from rich.text import Text
 
-    for fault in sorted(faults, key=lambda one: not one.severe):
-        style, word = ("bold red", "fault") if fault.severe else ("yellow", "note")
-        line = Text.assemble((f"{word}: ", style), (f"{_plain(fault.where)}: ", "bold"), _plain(fault.message))
-        console.print(line, Text(f" [{fault.code}]", "dim"), soft_wrap=True, sep="")
-        if fault.hint:
-            console.print(Text(f"  {_plain(fault.hint)}"), soft_wrap=True)
-    severe = sum(fault.severe for fault in faults)
-    rest = len(faults) - severe
-    notes = f", {rest} note{'s' * (rest != 1)}" if rest else ""
-    verdict = f"{severe} fault{'s' * (severe != 1)}" if severe else "no fault"
-    console.print(Text(f"{_plain(str(folder))}: {verdict}{notes}"), soft_wrap=True)
+    for finding in sorted(findings, key=lambda finding: not finding.is_error):
+        style = "bold red" if finding.is_error else "yellow"
+        line = Text.assemble(
+            (f"{finding.severity}: ", style), (f"{_plain(finding.where)}: ", "bold"), _plain(finding.message)
+        )
+        console.print(line, Text(f" [{finding.code}]", "dim"), soft_wrap=True, sep="")
+        if finding.hint:
+            console.print(Text(f"  {_plain(finding.hint)}"), soft_wrap=True)
+    errors = sum(finding.is_error for finding in findings)
+    remarks = len(findings) - errors
+    rest = f", {remarks} remark{'s' * (remarks != 1)}" if remarks else ""
+    count = f"{errors} error{'s' * (errors != 1)}" if errors else "no error"
+    console.print(Text(f"{_plain(str(folder))}: {count}{rest}"), soft_wrap=True)
 
 
 def _plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,19 +46,19 @@ def rerun(
     from rich.console import Console
 
     from vlcl_bench.common.progress import RichReporter
-    from vlcl_bench.submissions.rerun import rerun_submission
+    from vlcl_bench.submissions.rerun import Means, rerun_submission
 
     if traceback:
         os.environ["VLCL_TRACEBACK"] = "1"
     with contextlib.redirect_stdout(sys.stderr):  # what a method prints is not our answer
-        results = rerun_submission(folder, RichReporter(Console(stderr=True)), run, store, runs, isolation)
+        results = rerun_submission(folder, RichReporter(Console(stderr=True)), run, Means(store, runs, isolation))
     if as_json:
         emit({"folder": str(folder), "reruns": [_facts(result) for result in results]})
     else:
         for result in results:
             for line in _lines(result):
                 typer.echo(line)
-    if any(result.problems for result in results):
+    if any(result.findings for result in results):
         raise typer.Exit(3)
 
 
@@ -71,7 +72,7 @@ def _facts(result: Result) -> dict[str, Any]:
         "identical": result.rerun is not None and result.rerun.identical,
         "agreement": result.share,
         "not_exact_because": list(result.reasons),
-        "problems": list(result.problems),
+        "findings": [asdict(finding) for finding in result.findings],
     }
 
 
@@ -79,7 +80,7 @@ def _lines(result: Result) -> list[str]:
     identity = result.record.identity
     name = f"{result.record.run_hash} ({identity.protocol}, seed {identity.seed})"
     if result.rerun is None:
-        return [f"{name}: NOT confirmed", *(f"  {problem}" for problem in result.problems)]
+        return [f"{name}: NOT confirmed", *(f"  {finding.message}" for finding in result.findings)]
     how = "every prediction is equal" if result.rerun.identical else f"{result.rerun.share:.2f} % of the answers equal"
     elsewhere = [f"  equal bytes could not be expected: {'; '.join(result.reasons)}"] if result.reasons else []
     return [f"{name}: confirmed, {how}", *elsewhere]

@@ -10,6 +10,7 @@ import ast
 import importlib.util
 import io
 import json
+import os
 import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -56,8 +57,7 @@ def source_files(method: Path, folder: Path | None = None) -> list[Path]:
     """The files that are a method's source, its own first; see :func:`source_digest`."""
     files = [method]
     if folder is not None:
-        inside = (path for path in sorted(folder.rglob("*.py")) if "runs" not in path.relative_to(folder).parts)
-        files += [path for path in inside if not path.samefile(method)]
+        files += [path for path in _python_files(folder) if not path.samefile(method)]
     places = {path.resolve() for path in files}
     for path in files:  # it grows while it is walked through
         for module in _imported_files(path):
@@ -65,6 +65,15 @@ def source_files(method: Path, folder: Path | None = None) -> list[Path]:
                 places.add(module.resolve())
                 files.append(module)
     return files
+
+
+def _python_files(folder: Path) -> list[Path]:
+    """The Python files below a folder, but for those of its ``runs``, which are not even looked for."""
+    files: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "runs"]
+        files += [Path(place, name) for name in names if name.endswith(".py")]
+    return sorted(files)
 
 
 def token_digest(source: bytes) -> str:

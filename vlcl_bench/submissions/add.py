@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.common.fileio import sha256_file
-from vlcl_bench.methods.source import source_digest
+from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.protocols.load import load_protocol, protocol_names
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, compact_record, read_record
-from vlcl_bench.records.schema import Record
 from vlcl_bench.records.rescoring import can_rescore, rescored
-from vlcl_bench.submissions.finding import Fault
+from vlcl_bench.records.schema import Record
+from vlcl_bench.submissions.finding import Finding
 from vlcl_bench.submissions.manifest import Submission, method_file, read_submission
-from vlcl_bench.submissions.record_checks import score_faults
+from vlcl_bench.submissions.record_checks import score_findings
+from vlcl_bench.submissions.sources import submission_digest
 
 AGAIN = "Run it again, and add the new run."
 
@@ -37,22 +37,24 @@ def add_runs(runs: Sequence[Path], submission: Path) -> list[Added]:
     All of them are looked at before any is copied. Raises :class:`UsageError` for a run that is not finished, or not of
     this submission's method as its file is now, and :class:`IntegrityError` for a damaged one.
     """
-    said, digest = _described(submission)
+    manifest, digest = _read(submission)
     records = [_checked(run, submission, digest) for run in runs]
-    return [_copy(run, record, submission, said) for run, record in zip(runs, records, strict=True)]
+    return [_copy(run, record, submission, manifest) for run, record in zip(runs, records, strict=True)]
 
 
-def _described(submission: Path) -> tuple[Submission, str]:
+def _read(submission: Path) -> tuple[Submission, str]:
+    """What the submission declares, and the digest of its method's source."""
     if not submission.is_dir():
         raise UsageError(f"there is no folder {submission}", "Make one with: vlcl submit new NAME")
-    said, faults = read_submission(submission)
+    manifest, findings = read_submission(submission)
     path = None
-    if said is not None:
-        path, faults = method_file(submission, said)
-    if said is None or path is None or not path.is_file():
-        first = faults[0] if faults else Fault("method-unreadable", ".", f"there is no {path}", "Write the method.")
+    if manifest is not None:
+        path, findings = method_file(submission, manifest)
+    if manifest is None or path is None or not path.is_file():
+        missing = Finding("method-unreadable", ".", f"there is no {path}", "Write the method.")
+        first = findings[0] if findings else missing
         raise UsageError(f"{submission} is no submission yet: {first.where}: {first.message}", first.hint)
-    return said, source_digest(path)
+    return manifest, submission_digest(submission, path)
 
 
 def _checked(run: Path, submission: Path, digest: str) -> Record:
@@ -65,8 +67,8 @@ def _checked(run: Path, submission: Path, digest: str) -> Record:
         )
     if identity.method_source_sha256 != digest:
         raise UsageError(
-            f"{run} was made with another version of the method's file than {submission} has now",
-            "Restore the file, or run it again.",
+            f"{run} was made with another version of the method's files than {submission} has now",
+            "Restore them, or run it again.",
         )
     if identity.protocol not in protocol_names():
         raise UsageError(
@@ -74,19 +76,19 @@ def _checked(run: Path, submission: Path, digest: str) -> Record:
             "Known: " + ", ".join(protocol_names()) + ".",
         )
     if load_protocol(identity.protocol).frozen or can_rescore(record):
-        faults = score_faults(record, rescored(run, record), str(run / RECORD_NAME))
-        if faults:
-            raise IntegrityError(f"{run / RECORD_NAME} was changed: {faults[0].message}", AGAIN)
+        findings = score_findings(record, rescored(run, record), str(run / RECORD_NAME))
+        if findings:
+            raise IntegrityError(f"{run / RECORD_NAME} was changed: {findings[0].message}", AGAIN)
     elif not (run / PREDICTIONS_NAME).is_file() or sha256_file(run / PREDICTIONS_NAME) != record.predictions_sha256:
         raise IntegrityError(f"{run / PREDICTIONS_NAME} is missing, or is not the one of the record", AGAIN)
     return record
 
 
-def _copy(run: Path, record: Record, submission: Path, said: Submission) -> Added:
+def _copy(run: Path, record: Record, submission: Path, manifest: Submission) -> Added:
     target = submission / "runs" / record.run_hash
     note = ""
-    if record.track != said.track:
-        note = f"the run is in the track {record.track!r}; submission.toml says {said.track!r}"
+    if record.track != manifest.track:
+        note = f"the run is in the track {record.track!r}; submission.toml says {manifest.track!r}"
     if (target / RECORD_NAME).exists():
         there = read_record(target)
         if there.first_predictions_sha256 != record.first_predictions_sha256:

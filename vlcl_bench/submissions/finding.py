@@ -1,19 +1,27 @@
-"""What is wrong with a submission, one message a fault, with what to do about it."""
+"""What a check says about a submission: one class for all checks, of files, of records and of code."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "remark"]
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One fault: a ``code`` that does not change, ``where`` it is (path within the submission), what was found, a hint.
+class Finding:
+    """A ``code`` that does not change, ``where`` it is (path within the submission), what it is, and what to do.
 
-    ``severe`` faults refuse the submission; the others are said and do not.
+    An ``error`` refuses the submission; a ``remark`` refuses nothing.
     """
 
     code: str
     where: str
     message: str
     hint: str = ""
-    severe: bool = True
+    severity: Severity = "error"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it refuses the submission."""
+        return self.severity == "error"

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from vlcl_bench.methods.registry import reference_method
 from vlcl_bench.methods.source import baselines_folder
-from vlcl_bench.submissions.finding import Fault
+from vlcl_bench.submissions.finding import Finding
 from vlcl_bench.submissions.text import UnreadableError, read_limited, shown, unsafe
 
 MANIFEST_NAME, METHOD_NAME = "submission.toml", "method.py"
@@ -64,11 +65,11 @@ HINTS = {
 }
 
 
-def read_submission(folder: Path) -> tuple[Submission | None, list[Fault]]:
+def read_submission(folder: Path) -> tuple[Submission | None, list[Finding]]:
     """What ``submission.toml`` says, ``None`` where it cannot be told; and all that is wrong with it."""
 
-    def fault(code: str, message: str, hint: str) -> Fault:
-        return Fault(code, MANIFEST_NAME, message, hint)
+    def finding(code: str, message: str, hint: str) -> Finding:
+        return Finding(code, MANIFEST_NAME, message, hint)
 
     try:
         data = read_limited(folder / MANIFEST_NAME, MANIFEST_LIMIT)
@@ -76,45 +77,50 @@ def read_submission(folder: Path) -> tuple[Submission | None, list[Fault]]:
         hint = (
             f"A submission has a {MANIFEST_NAME} of at most {MANIFEST_LIMIT // 1024} KiB; `vlcl submit new` writes one."
         )
-        return None, [fault("toml-unreadable", f"{MANIFEST_NAME} cannot be read: {error}", hint)]
+        return None, [finding("toml-unreadable", f"{MANIFEST_NAME} cannot be read: {error}", hint)]
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        return None, [fault("toml-encoding", f"byte {error.start} is not UTF-8", "Save the file as UTF-8.")]
+        return None, [finding("toml-encoding", f"byte {error.start} is not UTF-8", "Save the file as UTF-8.")]
     try:
-        said = tomllib.loads(text)
+        values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        return None, [fault("toml-syntax", f"not valid TOML: {shown(str(error), 200)}", "Mend that line.")]
+        return None, [finding("toml-syntax", f"not valid TOML: {shown(str(error), 200)}", "Fix that line.")]
     try:
-        return Submission.model_validate(said), []
+        return Submission.model_validate(values), []
     except ValidationError as error:
-        found = []
-        for one in error.errors():
-            where = ".".join(map(str, one["loc"]))
-            code = {"extra_forbidden": "toml-unknown-key", "value_error": "toml-text"}.get(one["type"], "toml-value")
-            message = one["msg"].removeprefix("Value error, ")
-            found.append(fault(code, f"{shown(where)}: {message}", HINTS.get(one["type"], "See docs/submitting.md.")))
-        return None, found
+        findings = []
+        for part in error.errors():
+            where, kind = ".".join(map(str, part["loc"])), part["type"]
+            code = {"extra_forbidden": "toml-unknown-key", "value_error": "toml-text"}.get(kind, "toml-value")
+            message = f"{shown(where)}: {part['msg'].removeprefix('Value error, ')}"
+            findings.append(finding(code, message, HINTS.get(kind, "See docs/submitting.md.")))
+        return None, findings
 
 
-def method_file(folder: Path, submission: Submission) -> tuple[Path | None, list[Fault]]:
+def method_file(folder: Path, submission: Submission) -> tuple[Path | None, list[Finding]]:
     """The file of the method, which is in the submission or, for a reference method, in ``baselines/``.
 
     The path that is written is compared, never followed: nothing else can be reached with it.
     """
     name = Path(folder.absolute()).name
-    reference = baselines_folder() / f"{name}.py"
-    own = f"../../baselines/{name}.py"
-    if submission.method == own and reference.is_file():
-        if (folder / METHOD_NAME).exists():
-            message = f"{METHOD_NAME} lies beside a {MANIFEST_NAME} that names another file: {own}"
-            return None, [Fault("method-path", METHOD_NAME, message, "Keep one of the two.")]
+    reference = reference_method(name)
+    if reference is not None and submission.method == _path_from_submission(reference):
+        beside = sorted(path.name for path in folder.glob("*.py"))
+        if beside:
+            message = f"{shown(beside[0])} lies beside a {MANIFEST_NAME} that names another file: {submission.method}"
+            return None, [Finding("method-path", shown(beside[0]), message, "Keep one of the two.")]
         return reference, []
     if submission.method != METHOD_NAME:
         message = f"method = {shown(submission.method)} is not a file of the submission"
         hint = f'Write method = "{METHOD_NAME}", or leave it out; it cannot lead out of the folder.'
-        return None, [Fault("method-path", MANIFEST_NAME, message, hint)]
-    if reference.is_file():
+        return None, [Finding("method-path", MANIFEST_NAME, message, hint)]
+    if reference is not None:
         hint = "Give the folder another name."
-        return None, [Fault("name-taken", ".", f"{name!r} is the name of a reference method", hint)]
+        return None, [Finding("name-taken", ".", f"{name!r} is the name of a reference method", hint)]
     return folder / METHOD_NAME, []
+
+
+def _path_from_submission(reference: Path) -> str:
+    """How ``submissions/NAME/submission.toml`` names a reference method: a file, or a folder's ``method.py``."""
+    return f"../../baselines/{reference.relative_to(baselines_folder()).as_posix()}"

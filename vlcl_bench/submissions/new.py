@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlcl_bench.errors import UsageError
 from vlcl_bench.common.fileio import write_atomic
+from vlcl_bench.errors import UsageError
 from vlcl_bench.methods.registry import list_methods
 from vlcl_bench.methods.template import TEMPLATE
 from vlcl_bench.submissions.manifest import MANIFEST_NAME, METHOD_NAME, PLACEHOLDER
@@ -25,7 +25,7 @@ paper = "{PLACEHOLDER}: authors, title, place and year, or unpublished"
 # Whose code it is: "our own, from the paper", "our own, after the released code's settings", ...
 implementation = "our own"
 
-# Under which licence method.py stands, as an SPDX identifier. It must allow us to distribute it.
+# Under which licence the Python files stand, as an SPDX identifier. It must allow us to distribute it.
 licence = "Apache-2.0"
 
 # "standard", or "open-budget" where a task draws more pictures than the protocol allows; see RULES.md.

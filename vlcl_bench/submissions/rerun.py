@@ -6,8 +6,6 @@ equal and which predictions were compared; no date, so that equal reruns give eq
 
 from __future__ import annotations
 
-from vlcl_bench.scoring.ground_truth import ground_truth
-
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,19 +15,24 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vlcl_bench.errors import IntegrityError, UsageError, VlclError, first_invalid
 from vlcl_bench.common.fileio import pretty_json, read_json, write_atomic
+from vlcl_bench.errors import IntegrityError, UsageError, VlclError, first_invalid
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
 from vlcl_bench.records.schema import Provenance, Record
+from vlcl_bench.scoring.ground_truth import ground_truth
 from vlcl_bench.scoring.reproduction import TOP1_AGREEMENT, compare_answers, disagreements, same_machine, seed_spread
+from vlcl_bench.submissions.finding import Finding
 
 if TYPE_CHECKING:
     from vlcl_bench.common.progress import Reporter
+    from vlcl_bench.engine.run import Outcome as RunOutcome
     from vlcl_bench.scoring.metrics import FloatArray
 
 RERUN_NAME = "rerun.json"
 RERUNS = Path("runs/reruns")
 """Where runs that are made again are put, apart from those they are compared with."""
+NOT_CONFIRMED = "Make sure that the submission holds the source that made the record, or open an issue."
+OTHER_RUN = "Restore the protocol, weights and method that made the record, or run the method again."
 
 
 class Rerun(BaseModel):
@@ -73,12 +76,12 @@ class Rerun(BaseModel):
 
 @dataclass(frozen=True)
 class Result:
-    """How one record fared: ``problems`` is empty where it was confirmed; ``reasons`` why not to the bit."""
+    """How one record fared: ``findings`` is empty where it was confirmed; ``reasons`` why not to the bit."""
 
     folder: Path
     record: Record
     rerun: Rerun | None
-    problems: tuple[str, ...]
+    findings: tuple[Finding, ...]
     reasons: tuple[str, ...] = ()
     share: float | None = None
 
@@ -114,52 +117,50 @@ def find_records(folder: Path, run: str | None) -> list[tuple[Path, Record]]:
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", "Give the folder of a submission: submissions/NAME.")
-    found = [(path.parent, read_record(path.parent)) for path in sorted((folder / "runs").glob(f"*/{RECORD_NAME}"))]
-    chosen = [(path, record) for path, record in found if run is None or record.run_hash.startswith(run)]
+    records = [(path.parent, read_record(path.parent)) for path in sorted((folder / "runs").glob(f"*/{RECORD_NAME}"))]
+    chosen = [(path, record) for path, record in records if run is None or record.run_hash.startswith(run)]
     if not chosen:
-        there = ", ".join(record.run_hash for _, record in found) or "none"
+        there = ", ".join(record.run_hash for _, record in records) or "none"
         which = "no record" if run is None else f"no record whose hash begins with {run!r}"
         raise UsageError(f"{folder} has {which}; its records: {there}", "Records are added with `vlcl submit add`.")
     return chosen
 
 
+@dataclass(frozen=True)
+class Means:
+    """With what runs are made again: the ``store`` of decoded pictures, the folder of the new ``runs``, ``isolation``.
+
+    The last by default as a run of the method would have it.
+    """
+
+    store: Path | None = None
+    runs: Path = RERUNS
+    isolation: str | None = None
+
+
 def rerun_submission(
-    folder: Path,
-    reporter: Reporter,
-    run: str | None = None,
-    store: Path | None = None,
-    runs: Path = RERUNS,
-    isolation: str | None = None,
+    folder: Path, reporter: Reporter, run: str | None = None, means: Means | None = None
 ) -> list[Result]:
     """Run the records of a submission again, compare, and write ``rerun.json`` beside each that is confirmed.
 
-    A run that cannot be made again is a problem of its result and does not keep the others from being tried.
+    A run that cannot be made again is a finding of its result and does not keep the others from being tried.
     """
     chosen = find_records(folder, run)
-    every = find_records(folder, None)
+    siblings = [record for _, record in find_records(folder, None)]
     results = []
     for number, (path, record) in enumerate(chosen, start=1):
-        identity = record.identity
+        identity, where = record.identity, path.relative_to(folder).as_posix()
         reporter.say(f"[{number}/{len(chosen)}] {record.run_hash}: {identity.protocol}, seed {identity.seed}")
         try:
-            results.append(_rerun(folder, path, record, every, reporter, store, runs, isolation))
+            outcome = _run_again(folder, record, path, means or Means(), reporter)
+            results.append(_compare(path, record, outcome, siblings, where))
         except VlclError as error:
-            results.append(Result(path, record, None, (error.message,)))
+            results.append(Result(path, record, None, (Finding("rerun", where, error.message, error.hint or ""),)))
     return results
 
 
-def _rerun(
-    folder: Path,
-    path: Path,
-    record: Record,
-    every: Sequence[tuple[Path, Record]],
-    reporter: Reporter,
-    store: Path | None,
-    runs: Path,
-    isolation: str | None,
-) -> Result:
-    import numpy as np
-
+def _run_again(folder: Path, record: Record, path: Path, means: Means, reporter: Reporter) -> RunOutcome:
+    """Make a record's run again, of the method in a submission's folder."""
     from vlcl_bench.engine.prepare import Request
     from vlcl_bench.engine.run import run as run_engine
     from vlcl_bench.engine.sandbox.kinds import check_isolation
@@ -167,37 +168,47 @@ def _rerun(
     from vlcl_bench.protocols.load import load_protocol
     from vlcl_bench.records.rescoring import rescored
 
-    identity = record.identity
-    before = rescored(path, record)  # refuses another version of the protocol, and damaged predictions
+    rescored(path, record)  # refuses another version of the protocol, and damaged predictions
+    identity, method = record.identity, _method(folder, record)
     protocol = load_protocol(identity.protocol)
-    method = _method(folder, record)
     request = Request(
         protocol=identity.protocol, method=method, settings=identity.settings, seed=identity.seed,
         backbone=None if identity.backbone == protocol.backbone else identity.backbone,
-        device=record.provenance.device, runs=runs, store=store, keep_states="none",
-        isolation=check_isolation(isolation or MethodRef.parse(method).default_isolation),
+        device=record.provenance.device, runs=means.runs, store=means.store, keep_states="none",
+        isolation=check_isolation(means.isolation or MethodRef.parse(method).default_isolation),
     )  # fmt: skip
     with _threads(record.provenance.threads):
-        outcome = run_engine(request, reporter)
+        return run_engine(request, reporter)
+
+
+def _compare(path: Path, record: Record, outcome: RunOutcome, siblings: Sequence[Record], where: str) -> Result:
+    """Compare a run that was made again with its record, and write ``rerun.json`` where it is confirmed.
+
+    ``siblings`` are all records of the submission, which tell how far seeds differ. Raises :class:`UsageError` where
+    the run is the very one that the record was copied from.
+    """
+    import numpy as np
+
+    from vlcl_bench.protocols.load import load_protocol
+
     here = outcome.record
-    if here.identity != identity:
-        facts, found = identity.facts(), here.identity.facts()
-        others = [f"{key}: {facts[key]!r} in the record, {found.get(key)!r} here" for key in facts]
-        changed = [text for key, text in zip(facts, others, strict=True) if facts[key] != found.get(key)]
-        return Result(path, record, None, ("this is another run here: " + "; ".join(changed),))
+    if here.identity != record.identity:
+        message = "this is another run here: " + "; ".join(_other_identity(record, here))
+        return Result(path, record, None, (Finding("rerun", where, message, OTHER_RUN),))
     if outcome.found_finished and here.cost == record.cost:
         raise UsageError(
             f"{outcome.folder} is the very run that the record was copied from", "Name another folder with --runs."
         )
-    again = read_predictions(outcome.folder / PREDICTIONS_NAME)
-    agreement = compare_answers(read_predictions(path / PREDICTIONS_NAME), again)
-    after = ground_truth(protocol).rescore(again)
+    truth = ground_truth(load_protocol(record.identity.protocol))
+    stored, again = (read_predictions(place / PREDICTIONS_NAME) for place in (path, outcome.folder))
+    agreement, before, after = compare_answers(stored, again), truth.rescore(stored), truth.rescore(again)
     old, new = np.array(before["matrix"]), np.array(after["matrix"])
     reasons = tuple(same_machine(record.provenance, here.provenance))
-    problems = disagreements(agreement, not reasons, old, new, before["tasks"], _spread(record, every))
-    problems += _other_facts(record, here)
-    if problems:
-        return Result(path, record, None, tuple(problems), reasons, agreement.share)
+    differences = disagreements(agreement, not reasons, old, new, before["tasks"], _spread(record, siblings))
+    differences += _other_facts(record, here)
+    if differences:
+        findings = tuple(Finding("rerun", where, message, NOT_CONFIRMED) for message in differences)
+        return Result(path, record, None, findings, reasons, agreement.share)
     rerun = Rerun(
         run_hash=record.run_hash,
         predictions_sha256=record.predictions_sha256,
@@ -213,19 +224,28 @@ def _rerun(
     return Result(path, record, rerun, (), reasons, agreement.share)
 
 
+def _other_identity(record: Record, here: Record) -> list[str]:
+    """What identifies the record's run and is otherwise of the run that was made here."""
+    there, facts = record.identity.facts(), here.identity.facts()
+    return [f"{key}: {value!r} in the record, {facts.get(key)!r} here" for key, value in there.items()
+            if value != facts[key]]  # fmt: skip
+
+
 def _other_facts(record: Record, here: Record) -> list[str]:
     """What the record says of the run and the rerun found otherwise; seconds and memory may differ."""
-    said, found = (
+    stated, measured = (
         {
-            "title": one.title, "track": one.track, "deterministic": one.deterministic,
-            "unranked_because": one.unranked_because, **one.footprint.model_dump(), **one.usage.model_dump(),
+            "title": side.title, "track": side.track, "deterministic": side.deterministic,
+            "unranked_because": side.unranked_because, **side.footprint.model_dump(), **side.usage.model_dump(),
         }
-        for one in (record, here)
+        for side in (record, here)
     )  # fmt: skip
     for beside in ("made_pictures", "blank_pictures"):  # what lay in the store already is not made again
-        said.pop(beside), found.pop(beside)
+        stated.pop(beside), measured.pop(beside)
     return [
-        f"{key} is {value!r} in the record, {found[key]!r} here" for key, value in said.items() if value != found[key]
+        f"{key} is {value!r} in the record, {measured[key]!r} here"
+        for key, value in stated.items()
+        if value != measured[key]
     ]
 
 
@@ -242,22 +262,22 @@ def _method(folder: Path, record: Record) -> str:
         raise IntegrityError(
             f"the record was made with another {method.path.name} ({identity.method_source_sha256[:12]}) than the "
             f"one in the submission ({method.source_sha256[:12]})",
-            "Restore the file that made the record, or run the method again and replace its records.",
+            "Restore the files that made the record, or run the method again and replace its records.",
         )
     if identity.method == method.path.stem and identity.method != method.name:
         return str(method.path)
     return str(folder)
 
 
-def _spread(record: Record, every: Sequence[tuple[Path, Record]]) -> FloatArray | None:
+def _spread(record: Record, siblings: Sequence[Record]) -> FloatArray | None:
     """The spread of R over the submission's seeds of the record's protocol and settings."""
     import numpy as np
 
-    def but_seed(one: Record) -> dict[str, object]:
-        return {key: value for key, value in one.identity.facts().items() if key != "seed"}
+    def but_seed(run: Record) -> dict[str, object]:
+        return {key: value for key, value in run.identity.facts().items() if key != "seed"}
 
-    mine = but_seed(record)
-    return seed_spread([np.array(one.scores["matrix"]) for _, one in every if but_seed(one) == mine])
+    same = but_seed(record)
+    return seed_spread([np.array(run.scores["matrix"]) for run in siblings if but_seed(run) == same])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""``python -m vlcl_bench.submissions.stamping``: gives committed records the digest over tokens of their method's source.
+"""``python -m vlcl_bench.submissions.stamping``: gives committed records the digest over tokens of their source.
 
 Records of the first edition carry the hash of their method's files as they were, comments and all. This replaces it by
 :func:`vlcl_bench.methods.source.source_digest`, and does so only where the recorded hash is that of the files as they
@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from vlcl_bench.errors import UsageError
 from vlcl_bench.common.fileio import pretty_json, read_json, sha256_bytes, write_atomic
+from vlcl_bench.errors import UsageError
 from vlcl_bench.methods.card import MethodCard
-from vlcl_bench.methods.registry import load_method
+from vlcl_bench.methods.registry import METHOD_NAME, load_method, reference_method
 from vlcl_bench.methods.source import baselines_folder, source_digest
 from vlcl_bench.protocols.load import load_protocol
 from vlcl_bench.records.files import RECORD_NAME, read_record, write_record
@@ -82,15 +82,17 @@ def main(places: Sequence[str]) -> None:
     """Stamp all records below these folders: submissions, or expectations (whose protocols lie beside them)."""
     counts: Counter[Outcome] = Counter()
     if not places:
-        raise UsageError("no folder was named", "python -m vlcl_bench.submissions.stamping submissions tests/expectations")
+        hint = "python -m vlcl_bench.submissions.stamping submissions tests/expectations"
+        raise UsageError("no folder was named", hint)
     for place in map(Path, places):
         for path in sorted(place.rglob(RECORD_NAME)):
             folder = path.parent
             identity = read_record(folder).identity
-            own = folder.parents[1] / "method.py"
-            method = own if own.exists() else baselines_folder() / f"{identity.method}.py"
+            submitted, reference = folder.parents[1] / METHOD_NAME, reference_method(identity.method)
+            method = submitted if submitted.exists() or reference is None else reference
             beside = place / f"{identity.protocol}.toml"
-            outcome, now = stamp(folder, method, str(beside) if beside.exists() else identity.protocol, method != own)
+            protocol = str(beside) if beside.exists() else identity.protocol
+            outcome, now = stamp(folder, method, protocol, method == reference)
             counts[outcome] += 1
             if outcome == "of an earlier source":
                 print(f"{outcome}: {now}")

@@ -33,8 +33,8 @@ def unsafe(text: str, *, lines: bool = False) -> str:
     for character in text:
         if unicodedata.category(character) in INVISIBLE and not (lines and character in "\n\t"):
             return f"the invisible character U+{ord(character):04X}"
-    if not lines and (found := MARKUP.search(text)):
-        return f"{found.group()!r}, which is markup"
+    if not lines and (markup := MARKUP.search(text)):
+        return f"{markup.group()!r}, which is markup"
     return ""
 
 
@@ -49,11 +49,11 @@ def read_limited(path: Path, limit: int) -> bytes:
     No link is followed, and nothing that can block (a pipe, a device) is opened.
     """
     try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode):
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
             raise UnreadableError("it is not a plain file")
-        if found.st_size > limit:
-            raise UnreadableError(f"it has {found.st_size:,} bytes; at most {limit:,} are read")
+        if status.st_size > limit:
+            raise UnreadableError(f"it has {status.st_size:,} bytes; at most {limit:,} are read")
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
             data = file.read(limit + 1)

@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def unpack(path: str, rows: int, target: str) -> tuple[str, str]:
-    """Write the table in ``path`` to ``target``; returns a fault's code and message, empty where there is none."""
+    """Write the table in ``path`` to ``target``; returns a finding's code and message, empty where there is none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,173 +1,297 @@
-"""An audit hook that refuses files, processes and sockets outside an allow list, and remembers what was tried.
+"""The audit hook: what a method may read, write and do, and what happens where it tries more.
 
 Python tells its audit hooks of every file that it opens, process that it starts and socket that it makes (PEP 578).
-The hook keeps honest mistakes and simple peeking out. It is no wall: native code opens files without telling Python
-(`docs/isolation.md` lists what passes, and the tests show it). A hook cannot be removed again, so :func:`watch` is for
-processes that end with the code they watch.
+One table of events and one rule serve two modes. In a run, :func:`watch` refuses an attempt and remembers it. In the
+contract tests, :class:`Notice` writes the same attempts down, and lets those that only look go on, so that everything
+can be said at once. The hook keeps honest mistakes and simple peeking out. It is no wall: native code opens files
+without telling Python (`docs/isolation.md` lists what passes, and the tests show it).
 """
 
 from __future__ import annotations
 
 import os
+import site
 import sys
-from collections.abc import Iterable, Sequence
+import sysconfig
+import urllib.parse
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from vlcl_bench.engine.sandbox.native_openers import OPENED_NATIVELY, NativeOpeners
+from vlcl_bench.methods.source import baselines_folder
 
 MOST_KEPT = 20
-"""Attempts that are remembered; more would tell nothing new."""
-SYSTEM_READ = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/sys")
-SYSTEM_FILES = (
-    "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/version", "/proc/uptime",
-    "/proc/loadavg", "/proc/sys", "/proc/driver/nvidia",
-)  # fmt: skip
-DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/nvidia")
-LISTING = {"os.listdir", "os.scandir"}
-CHANGING = {
-    "os.remove": 1, "os.rmdir": 1, "os.mkdir": 1, "os.chmod": 1, "os.chown": 1, "os.truncate": 1, "os.utime": 1,
-    "os.setxattr": 1, "os.removexattr": 1, "os.chflags": 1, "os.rename": 2, "os.link": 2, "sqlite3.connect": 1,
-}  # fmt: skip
-"""Events that change files, and how many of their first arguments are paths."""
-STARTING = {
-    "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.startfile", "subprocess.Popen",
-    "pty.spawn",
-}  # fmt: skip
-NETWORK = {
-    "socket.__new__", "socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo",
-    "socket.gethostbyname", "socket.gethostbyaddr", "urllib.Request", "ftplib.connect", "smtplib.connect",
-    "imaplib.open", "poplib.connect", "nntplib.connect", "telnetlib.Telnet.open", "http.client.connect",
-}  # fmt: skip
+"""Attempts that a run remembers; more would tell nothing new."""
+SYSTEM = ("/usr/lib", "/usr/lib64", "/usr/share", "/usr/local/lib", "/lib", "/lib64", "/etc", "/sys",
+          "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/dev/null", "/dev/random", "/dev/urandom")  # fmt: skip
+"""Places of the system that may be read."""
+LISTED = ("/usr", "/lib32", "/bin", "/sbin")
+"""Further places whose names may be listed, as libraries do that look for fonts or compilers."""
+CODE = (".py", ".pyc", ".so")
+"""What of this package and of the reference methods may be read: a method imports from them, and needs no data."""
+DATA_OF_LIBRARIES = ("sklearn/datasets",)  # pictures and labels that streams are made of
+
+Deed = Literal["open", "read", "write", "list", "change", "start", "connect", "signal"]
+LOOKING = ("read", "list")
+"""Deeds that a :class:`Notice` lets go on."""
+READING = "it may read only Python's libraries, its own folder and its scratch folder"
+WORDS: dict[Deed, tuple[str, str, str]] = {
+    "read": ("read", "opens", READING),
+    "write": ("write", "writes", "it may write only to its scratch folder"),
+    "list": ("list the folder", "lists the folder", "it may look only at its own folder and its scratch folder"),
+    "change": ("change", "changes", "it may change only what is in its scratch folder"),
+    "start": ("start a process", "starts a process", "it must not start processes"),
+    "connect": ("use the network", "uses the network", "it has no network and no sockets"),
+    "signal": ("send", "sends", "it may signal nobody else"),
+}
+"""Of each deed its infinitive, what a method does, and why it may not."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What an event says is done, and which of its arguments are paths."""
+
+    deed: Deed
+    paths: tuple[int, ...] = ()
+
+
+def _events(deed: Deed, names: str, *paths: int) -> dict[str, Event]:
+    return dict.fromkeys(names.split(), Event(deed, paths))
+
+
+EVENTS: dict[str, Event] = {
+    "open": Event("open", (0,)),
+    OPENED_NATIVELY: Event("read", (0,)),
+    **_events("list", "os.listdir os.scandir", 0),
+    **_events("change", "os.remove os.rmdir os.mkdir os.chmod os.chown os.truncate os.utime os.setxattr", 0),
+    **_events("change", "os.removexattr os.chflags sqlite3.connect", 0),
+    **_events("change", "os.rename os.link", 0, 1),
+    **_events("change", "os.symlink", 1),
+    **_events("start", "os.system os.exec os.posix_spawn os.spawn os.fork os.forkpty os.startfile"),
+    **_events("start", "subprocess.Popen pty.spawn"),
+    **_events("connect", "socket.__new__ socket.connect socket.bind socket.sendto socket.sendmsg socket.getaddrinfo"),
+    **_events("connect", "socket.gethostbyname socket.gethostbyaddr urllib.Request ftplib.connect smtplib.connect"),
+    **_events("connect", "imaplib.open poplib.connect nntplib.connect telnetlib.Telnet.open http.client.connect"),
+    **_events("signal", "os.kill os.killpg"),
+}
+"""The events that are looked at. Of those that open, read or list, what is allowed depends on the place."""
 
 
 class RefusedError(PermissionError):
     """Something that a method may not do."""
 
 
-class Watch:
-    """What is allowed, and what was tried although it is not."""
+@dataclass(frozen=True)
+class Attempt:
+    """Something that a method may not do: the deed, and the place or the particulars of it."""
 
-    def __init__(self, read: Iterable[str | Path], write: Iterable[str | Path], denied: Iterable[str | Path]) -> None:
-        self.read, self.write, self.denied = _roots(read), _roots(write), _roots(denied)
+    deed: Deed
+    what: str
+
+    def __str__(self) -> str:
+        return f"{WORDS[self.deed][0]} {self.what}"
+
+    @property
+    def done(self) -> str:
+        """The deed as a sentence about the method: ``opens /etc/x``."""
+        return f"{WORDS[self.deed][1]} {self.what}"
+
+    def refused(self) -> RefusedError:
+        """The error that the method meets."""
+        return RefusedError(f"the method tried to {self}; {WORDS[self.deed][2]}")
+
+
+class Boundary:
+    """The rule: what a method may read, write and do.
+
+    Below ``read`` files may be read, below ``write`` also written; ``denied`` wins over ``read``. Python's libraries,
+    the system's, the code of this package and of the reference methods, and the process's own entries of ``/proc`` may
+    always be read.
+    """
+
+    def __init__(
+        self, read: Iterable[str | Path], write: Iterable[str | Path], denied: Iterable[str | Path] = ()
+    ) -> None:
+        libraries = library_places()
+        self.code = _roots([Path(__file__).parents[2], baselines_folder()])
+        self.read = tuple(root for root in _roots(read) if root not in self.code)
+        self.write = _roots(write)
+        self.shared = _roots([*libraries, *SYSTEM, f"/proc/{os.getpid()}"])
+        self.denied = _roots([*denied, *(f"{place}/{part}" for place in libraries for part in DATA_OF_LIBRARIES)])
         # Importing a module lists the folders of the search path; their names tell nothing about test pictures.
-        self.listed = {os.path.realpath(entry or ".") for entry in sys.path}
-        self.attempts: list[str] = []
+        self.searched = set(_roots(entry or "." for entry in sys.path))
 
-    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Python's call for every event."""
-        if event == "open":
-            self._opening(*arguments)
-        elif event in LISTING:
-            self._listing(event, arguments[0])
-        elif event in CHANGING:
-            for path in arguments[: CHANGING[event]]:
-                self._changing(event, path)
-        elif event == "os.symlink":
-            self._changing(event, arguments[1])
-        elif event in STARTING:
-            self._refuse(f"start a process ({event}{_told(arguments)})", "it must not start processes")
-        elif event in NETWORK:
-            self._refuse(f"use the network ({event}{_told(arguments)})", "it has no network and no sockets")
-        elif event in ("os.kill", "os.killpg") and arguments[0] != os.getpid():
-            self._refuse(f"send signal {arguments[1]} to process {arguments[0]}", "it may signal nobody else")
+    def attempts(self, event: str, arguments: Sequence[Any]) -> Iterator[Attempt]:
+        """What an event with these arguments does that is not allowed; nothing for most events."""
+        known = EVENTS.get(event)
+        if known is None:
+            return
+        for place in known.paths:
+            if arguments[place] is not None or known.deed == "list":
+                yield from self._at(known.deed, event, arguments[place], arguments)
+        if known.paths:
+            return
+        if known.deed == "signal":
+            if arguments[0] != os.getpid():
+                yield Attempt("signal", f"signal {arguments[1]} to process {arguments[0]}")
+        else:
+            yield Attempt(known.deed, f"({event}{_first_text(arguments)})")
 
-    def _opening(self, path: Any, mode: Any = None, flags: Any = 0) -> None:
-        if isinstance(path, int) or path is None:
-            return  # an open file: it was allowed, or it is the harness's line
-        writing = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
-        if not writing and isinstance(mode, str):
-            writing = any(letter in mode for letter in "wax+")
-        place = _place(path)
-        if writing and not self.may_write(place):
-            self._refuse(f"write {place}", "it may write only to its scratch folder")
-        if not writing and not self.may_read(place):
-            self._refuse(f"read {place}", "it may read only Python's libraries, its own folder and its scratch folder")
-
-    def _listing(self, event: str, path: Any) -> None:
+    def _at(self, deed: Deed, event: str, path: Any, arguments: Sequence[Any]) -> Iterator[Attempt]:
+        """What is done to one path."""
         if isinstance(path, int):
+            return  # an open file or folder: it was allowed, or it is the harness's line
+        scheme, _, rest = path.partition("://") if event == OPENED_NATIVELY else ("", "", "")
+        if rest and scheme != "file":
+            yield Attempt("connect", f"({event}: {path[:100]})")
             return
-        place = _place("." if path is None else path)
-        if place not in self.listed and not self.may_read(place):
-            self._refuse(f"list the folder {place}", "it may look only at its own folder and its scratch folder")
-
-    def _changing(self, event: str, path: Any) -> None:
-        if isinstance(path, int) or path is None or path == ":memory:" or path == b":memory:":
+        if deed == "open":
+            deed = "write" if _writes(*arguments[1:3]) else "read"
+        if deed == "change":
+            text = _database(path) if event == "sqlite3.connect" else os.fsdecode(path)
+            # The name itself is changed, not what a link of that name leads to.
+            whole = os.path.abspath(text)
+            place = os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
+            if text != ":memory:" and (not self.may_write(place) or place in self.write):
+                yield Attempt("change", f"{place} ({event})")
             return
-        # The name itself is changed, not what a link of that name leads to.
-        text = os.path.abspath(os.fsdecode(path))
-        place = os.path.join(os.path.realpath(os.path.dirname(text)), os.path.basename(text))
-        if not self.may_write(place) or place in self.write:
-            self._refuse(f"change {place} ({event})", "it may change only what is in its scratch folder")
+        place = os.path.realpath("." if path is None else rest or os.fsdecode(path))
+        allowed = {"read": self.may_read, "write": self.may_write, "list": self.may_list}[deed]
+        if not allowed(place):
+            yield Attempt(deed, place)
 
     def may_read(self, place: str) -> bool:
-        """Whether a real path may be read."""
+        """Whether the file at a real path may be read."""
         if _within(place, self.write):
             return True
         if _within(place, self.denied):
             return False
-        own = f"/proc/{os.getpid()}"
-        known = _within(place, self.read) or _within(place, SYSTEM_FILES) or _within(place, (own,))
-        return known or place.startswith(DEVICES)
+        if _within(place, self.code) and not place.endswith(CODE):  # wherever this package is installed
+            return _within(place, self.read)
+        return _within(place, self.read) or _within(place, self.code) or _within(place, self.shared)
+
+    def may_list(self, place: str) -> bool:
+        """Whether the folder at a real path may be listed."""
+        code = _within(place, self.code) and not _within(place, self.denied)
+        return code or place in self.searched or _within(place, LISTED) or self.may_read(place)
 
     def may_write(self, place: str) -> bool:
         """Whether a real path may be written."""
-        return _within(place, self.write) or place.startswith(DEVICES)
+        return _within(place, self.write) or place == os.devnull
 
-    def _refuse(self, what: str, because: str) -> None:
-        if len(self.attempts) < MOST_KEPT and what not in self.attempts:
-            self.attempts.append(what)
-        raise RefusedError(f"the method tried to {what}; {because}")
+
+class Refusal:
+    """The hook of a run: an attempt raises :class:`RefusedError` and is remembered."""
+
+    def __init__(self, boundary: Boundary) -> None:
+        self.boundary = boundary
+        self.attempts: list[str] = []
+
+    def __call__(self, event: str, arguments: Sequence[Any]) -> None:
+        """Python's call for every event."""
+        for attempt in self.boundary.attempts(event, arguments):
+            if len(self.attempts) < MOST_KEPT and str(attempt) not in self.attempts:
+                self.attempts.append(str(attempt))
+            raise attempt.refused()
+
+
+class Notice:
+    """The hook of the contract tests: ``seen`` has a sentence for each attempt, with what was going on meanwhile.
+
+    What only looks goes on; everything else raises :class:`RefusedError`, as in a run.
+    """
+
+    def __init__(self, boundary: Boundary) -> None:
+        self.boundary = boundary
+        self.seen: dict[str, str] = {}
+        self.doing = ""
+
+    def __call__(self, event: str, arguments: Sequence[Any]) -> None:
+        """What :func:`_tell` passes on."""
+        for attempt in self.boundary.attempts(event, arguments):
+            self.seen.setdefault(str(attempt), f"{attempt.done} while {self.doing}")
+            if attempt.deed not in LOOKING:
+                raise attempt.refused()
+
+    @contextmanager
+    def over(self, doing: str) -> Iterator[None]:
+        """Notice what happens meanwhile, as done while ``doing`` something."""
+        _install()
+        self.doing = doing
+        with NativeOpeners():
+            _noticing.append(self)
+            try:
+                yield
+            finally:
+                _noticing.remove(self)
+
+
+_refusing: list[Refusal] = []
+_noticing: list[Notice] = []
 
 
 def watch(
     allowed_read: Sequence[str | Path], allowed_write: Sequence[str | Path], denied: Sequence[str | Path] = ()
 ) -> None:
-    """From now on, refuse what this process must not touch; there is no way back.
+    """From now on, refuse what this process must not touch (see :class:`Boundary`); there is no way back.
 
-    Below ``allowed_read`` files may be read and below ``allowed_write`` also written; ``denied`` wins over
-    ``allowed_read``. Python's libraries, the system's, a few devices and the process's own entries of ``/proc`` may
-    always be read. What is refused raises :class:`RefusedError`, a ``PermissionError`` that names what was tried, and
-    is told by :func:`attempts` even where the code went on regardless. Called twice, both hold.
+    A hook cannot be removed again, so this is for processes that end with the code they watch. What is refused raises
+    :class:`RefusedError`, a ``PermissionError`` that names what was tried, and is told by :func:`attempts` even where
+    the code went on regardless. Called twice, both hold.
     """
-    found = Watch([*python_places(), *SYSTEM_READ, *allowed_read], allowed_write, denied)
-    _watches.append(found)
-    sys.addaudithook(found)
+    refusal = Refusal(Boundary(allowed_read, allowed_write, denied))
+    if not _refusing:
+        NativeOpeners().__enter__()
+    _refusing.append(refusal)
+    sys.addaudithook(refusal)
 
 
 def attempts() -> tuple[str, ...]:
     """What was tried and refused so far in this process, in plain words."""
-    return tuple(what for found in _watches for what in found.attempts)
+    return tuple(attempt for refusal in _refusing for attempt in refusal.attempts)
 
 
-_watches: list[Watch] = []
+@cache
+def _install() -> None:
+    """Hook into the interpreter, once: a hook cannot be taken out, but this one sleeps while nothing is noticed."""
+    sys.addaudithook(_tell)
 
 
-def python_places() -> list[str]:
+def _tell(event: str, arguments: tuple[Any, ...]) -> None:
+    for notice in _noticing:
+        notice(event, arguments)
+
+
+def library_places() -> list[str]:
     """Where Python's own files and installed packages lie, of the search path also archives."""
-    import site
-    import sysconfig
+    places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return sorted(places | set(site.getsitepackages()) | {entry for entry in sys.path if entry.endswith(".zip")})
 
-    found = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    found |= set(site.getsitepackages()) if hasattr(site, "getsitepackages") else set()
-    found |= {entry for entry in sys.path if entry.endswith(".zip")} | {sys.executable, f"{sys.prefix}/pyvenv.cfg"}
-    return sorted(str(place) for place in found if place)
+
+def _writes(mode: Any = None, flags: Any = 0) -> bool:
+    asked = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
+    return bool(asked) or (isinstance(mode, str) and any(letter in mode for letter in "wax+"))
+
+
+def _database(path: Any) -> str:
+    """The file of an SQLite database, which may be given as ``file:PATH?mode=ro``."""
+    text = os.fsdecode(path)
+    return urllib.parse.unquote(urllib.parse.urlsplit(text).path) if text.startswith("file:") else text
 
 
 def _roots(places: Iterable[str | Path]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(os.path.realpath(place) for place in places))
 
 
-def _place(path: Any) -> str:
-    try:
-        return os.path.realpath(os.fsdecode(path))
-    except (ValueError, TypeError):
-        return str(path)
-
-
 def _within(place: str, roots: Iterable[str]) -> bool:
     return any(place == root or place.startswith(root.rstrip("/") + "/") for root in roots)
 
 
-def _told(arguments: Sequence[Any]) -> str:
+def _first_text(arguments: Sequence[Any]) -> str:
     """The first telling argument of an event, briefly."""
-    words = [os.fsdecode(value) for value in arguments if isinstance(value, (str, bytes)) and value]
-    return f": {words[0][:100]}" if words else ""
+    texts = [os.fsdecode(value) for value in arguments if isinstance(value, (str, bytes)) and value]
+    return f": {texts[0][:100]}" if texts else ""

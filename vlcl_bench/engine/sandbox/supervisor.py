@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from vlcl_bench.data.world import worlds
 from vlcl_bench.engine.learner import Learner
 from vlcl_bench.engine.prepare import Request
 from vlcl_bench.engine.sandbox.container import contained, require_bwrap
@@ -73,7 +72,7 @@ class Supervisor:
                 "Use --isolation inline, or give the path of the method's file.",
             )
         backbone = self.request.backbone or protocol.backbone
-        read, denied = self.readable(method, backbone), hidden_places()
+        read, denied = self.readable(method, backbone), hidden_places(method.folder, self.request.store)
         self.process = self.started(backbone, read, denied)
         self.process.seconds = self.request.limits.seconds_at(protocol.scale)
         scratch = self.process.scratch
@@ -103,7 +102,7 @@ class Supervisor:
     def readable(self, method: MethodRef, backbone: str) -> list[Path]:
         """What the method may read beside Python's libraries: this package, the method's code, what the user allows."""
         root = package_root()
-        places = [root / "vlcl_bench", root / "baselines", method.folder or method.path, method.path]
+        places = [root / "vlcl_bench", root / "baselines", *method_places(method)]
         file = Path(backbone.rpartition(":")[0] if ".py:" in backbone else backbone)
         places += [file] if file.suffix == ".py" else []
         return [place.absolute() for place in (*places, *self.request.limits.read)]
@@ -121,11 +120,26 @@ class Supervisor:
         return learner
 
 
-def hidden_places() -> list[Path]:
-    """Parts of this package that no method needs: labels and captions of test pictures, and what draws them."""
+def method_places(method: MethodRef) -> list[Path]:
+    """A method's own file or folder, which it may read."""
+    return [method.folder or method.path, method.path]
+
+
+def hidden_places(submission: Path | None = None, store: Path | None = None) -> list[Path]:
+    """What no method needs, wherever it lies: labels and captions of test pictures, and the pictures themselves.
+
+    Parts of this package, the ``store`` of decoded pictures (by default the user's), manifests of first use, and the
+    records of the ``submission`` that the method is of, if it is of one.
+    """
+    from vlcl_bench.common.places import data_home
+    from vlcl_bench.data.store import default_root
+    from vlcl_bench.data.world import worlds
+
     package = package_root() / "vlcl_bench"
     drawn = [place for world in worlds() for place in world.hidden]
-    return [package / "data" / "manifests", *drawn, *sorted((package / "protocols").glob("*.toml"))]
+    places = [package / "data" / "manifests", *drawn, *sorted((package / "protocols").glob("*.toml"))]
+    records = [] if submission is None else [submission / "runs"]
+    return [*places, *(place.absolute() for place in (store or default_root(), data_home(), *records))]
 
 
 def weight_places(backbone: str) -> list[Path]:

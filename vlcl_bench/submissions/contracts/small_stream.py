@@ -15,9 +15,9 @@ import numpy as np
 
 from vlcl_bench.data.interface import DataSet, Places
 from vlcl_bench.data.open import open_dataset
-from vlcl_bench.data.world import world_of
 from vlcl_bench.data.reference import KINDS, Reference
 from vlcl_bench.data.transforms import Augmentation
+from vlcl_bench.data.world import world_of
 from vlcl_bench.protocols.budget import Budget
 from vlcl_bench.tasks import LabelSet, Query, Task, caption_query, plain_query, task_query, union_query
 
@@ -57,11 +57,11 @@ class Stream:
 
     def label_sets_before(self, task: int) -> tuple[LabelSet, ...]:
         """Names known of each data set of which a task comes before ``task``; none of captions."""
-        known: dict[str, Task] = {}
-        for one in self.tasks[: task - 1]:
-            if one.captions is None:
-                known[one.dataset] = one  # a later group of classes has the names of the earlier ones too
-        return tuple(LabelSet(name, one.class_names, one.templates[0]) for name, one in known.items())
+        last: dict[str, Task] = {}
+        for before in self.tasks[: task - 1]:
+            if before.captions is None:
+                last[before.dataset] = before  # a later group of classes has the names of the earlier ones too
+        return tuple(LabelSet(name, known.class_names, known.templates[0]) for name, known in last.items())
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ def draw(progress: Callable[[int, int, str], None] = lambda done, total, word: N
     names = tuple(dict.fromkeys(name for d in drawn for name in d.dataset.class_names))
     spaces = (union_query(tuple(queries)), plain_query(names))
     asked = tuple(
-        Asked(d.dataset.name, d.test, (spaces[0], own, spaces[1])) for d, own in zip(drawn, queries, strict=True)
+        Asked(d.dataset.name, d.test, (spaces[0], query, spaces[1])) for d, query in zip(drawn, queries, strict=True)
     )
     whole = tuple(
         Task(i, d.dataset.name, d.dataset.class_names, d.dataset.templates, d.train, d.labels, d.dataset.name)
@@ -160,7 +160,7 @@ def _captions(progress: Callable[[int, int, str], None]) -> Stream:
     dataset = open_dataset(WORLD, CAPTIONED)
     drawn = _drawn(dataset, progress)
     task = Task(1, dataset.name, (), (), drawn.train, drawn.labels, dataset.name, drawn.captions)
-    bank = tuple(dict.fromkeys(text for own in drawn.captions for text in own[:2]))
+    bank = tuple(dict.fromkeys(text for texts in drawn.captions for text in texts[:2]))
     queries = (caption_query(dataset.name, drawn.test_captions), caption_query(None, bank))
     return Stream((task,), (Asked(dataset.name, drawn.test, queries),))
 
@@ -181,9 +181,9 @@ def _stand_in(lent: np.ndarray) -> Synthesis:
             self, count: int, learned: Sequence[str], task: int, run_seed: int, progress: Callable[[int, int], None]
         ) -> SyntheticSet:
             orders = self.orders(count, learned, task, run_seed)
-            places = np.array([(one.seed * 2654435761) % 2**32 for one in orders], np.int64)
-            one, two = lent[places % len(lent)], lent[places // 97 % len(lent)]
-            images = ((one.astype(np.uint16) + two) // 2).astype(np.uint8)
+            places = np.array([(order.seed * 2654435761) % 2**32 for order in orders], np.int64)
+            first, second = lent[places % len(lent)], lent[places // 97 % len(lent)]
+            images = ((first.astype(np.uint16) + second) // 2).astype(np.uint8)
             return SyntheticSet(images, tuple(order.prompt for order in orders), 0, Made(count, 0, 0), 0.0)
 
     store: Any = StandInStore()

@@ -1,102 +1,219 @@
-"""Trying a submission's method: learners of it on a small stream, its answers, and what they have in common."""
+"""Trying a submission's method: learners of it on a small stream, and its answers, with its code watched."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import os
+import shutil
 import sys
+import tempfile
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from vlcl_bench.backbones import load_backbone
-from vlcl_bench.backbones.base import Backbone
+from vlcl_bench.common.seeds import derive_seed
+from vlcl_bench.engine.footprint import Footprint, backbone_sizes, kept_tensors
 from vlcl_bench.engine.learner import InProcessLearner, LearnReport, guarded, seed_everything
-from vlcl_bench.engine.footprint import backbone_sizes, kept_tensors
-from vlcl_bench.methods.base import Method
+from vlcl_bench.engine.sandbox.audit import Boundary, Notice
+from vlcl_bench.engine.sandbox.supervisor import CACHES, hidden_places, method_places
 from vlcl_bench.methods.card import make_settings
 from vlcl_bench.methods.declaration import declared_reference
-from vlcl_bench.methods.registry import load_method
+from vlcl_bench.methods.registry import MethodRef
 from vlcl_bench.methods.terms import Loans
-from vlcl_bench.common.seeds import derive_seed
-from vlcl_bench.submissions.contracts.peeking import Watch
+from vlcl_bench.submissions.contracts.comparison import Answers, State
 from vlcl_bench.submissions.contracts.small_stream import BACKBONE, WORLD, SmallStreams, Stream
-from vlcl_bench.tasks import Query, Task
+
+if TYPE_CHECKING:
+    from vlcl_bench.backbones.base import Backbone
+    from vlcl_bench.errors import VlclError
+    from vlcl_bench.methods.base import Method
+    from vlcl_bench.tasks import Query, Task
 
 BATCH = 16
 NEAR_TIE = 1e-4
 """Two best scores nearer than this share of the logit scale may change places between batches."""
-MOST_EXCEPTIONS = 0.005
-"""Share of answers that may change at all."""
+METHODS = ("baselines.", "vlcl_method_")
+"""How the names of modules begin that belong to methods."""
 
-Answers = list[list[np.ndarray]]
-"""For each of a stream's sets of pictures the logits ``(n, c)`` for each of its label spaces, in order."""
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A learner after two tasks: its states after each, as :meth:`Trial.saved` has them too, and its answers.
+
+    ``scored`` is its state after those answers, ``modules`` are those of the method as it was then.
+    """
+
+    learner: WatchedLearner
+    states: tuple[State, State]
+    answers: Answers
+    reports: tuple[LearnReport, ...]
+    scored: State
+    modules: dict[str, ModuleType]
 
 
 class WatchedLearner(InProcessLearner):
-    """A learner whose method is watched while its code runs."""
+    """A learner whose method's code runs as in a run: watched, and in a scratch folder."""
 
-    def __init__(self, watch: Watch, *arguments: Any) -> None:
+    def __init__(self, trial: Trial, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.watch = watch
+        self.trial = trial
 
     def learn(self, task: Task, progress: Callable[[int, int, str], None]) -> LearnReport:
         """See :meth:`Learner.learn`."""
-        with self.watch.over(f"learning {task.name!r}"):
-            return super().learn(task, progress)
+        self.trial.clear_scratch()
+        with self.trial.code(f"learning {task.name!r}"):
+            report = super().learn(task, progress)
+        self.trial.clear_scratch()
+        return report
 
     def score(self, images: np.ndarray, queries: Sequence[Query]) -> list[np.ndarray]:
         """See :meth:`Learner.score`."""
-        with self.watch.over("scoring pictures"):
+        with self.trial.code("scoring pictures"):
             return super().score(images, queries)
 
-    def load(self, path: Path) -> None:
-        """See :meth:`Learner.load`."""
-        with self.watch.over("loading its state"):
-            super().load(path)
+    def packed_state(self) -> bytes:
+        """See :meth:`InProcessLearner.packed_state`."""
+        with self.trial.code("saving its state"):
+            return super().packed_state()
 
-    def state(self) -> dict[str, torch.Tensor]:
+    def unpack_state(self, data: bytes) -> None:
+        """See :meth:`InProcessLearner.unpack_state`."""
+        with self.trial.code("loading its state"):
+            super().unpack_state(data)
+
+    def footprint(self) -> Footprint:
+        """See :meth:`Learner.footprint`."""
+        with self.trial.code("being weighed"):
+            return super().footprint()
+
+    def state(self) -> State:
         """A copy of what the method keeps."""
-        with self.watch.over("giving its state"), guarded("giving its state"):
+        with self.trial.code("giving its state"), guarded("giving its state"):
             return {name: tensor.detach().cpu().clone() for name, tensor in kept_tensors(self.method).items()}
 
 
 class Trial:
-    """A submission's method and all that is needed to play it, again and again from the start."""
+    """A submission's method and all that is needed to try it, again and again from the start.
+
+    ``work`` is a folder for its states; ``store`` the folder of decoded pictures, which it may not read.
+    """
 
     def __init__(self, folder: Path, streams: SmallStreams, work: Path, store: Path | None = None) -> None:
-        self.folder, self.streams, self.work = folder, streams, work
-        self.watch = Watch(folder, (work,), store)
+        self.folder, self.streams, self.work = folder.absolute(), streams, work.absolute()
+        self.store = None if store is None else store.absolute()
+        self.scratch = self.work / "scratch"
+        self.scratch.mkdir(parents=True, exist_ok=True)
         self._pristine: Backbone | None = None
-        self._modules: set[str] = set()
+
+    @property
+    def where(self) -> str:
+        """The method's file as the submission names it."""
+        named = "method.py" if (self.folder / "method.py").exists() else self.declared.get("method", "method.py")
+        return str(named)
+
+    @cached_property
+    def declared(self) -> dict[str, Any]:
+        """What ``submission.toml`` says; nothing where there is none, or no valid one."""
+        try:
+            return tomllib.loads((self.folder / "submission.toml").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    @cached_property
+    def reference(self) -> MethodRef:
+        """The method that the folder names; raises :class:`UsageError` where it names none."""
+        return MethodRef.parse(str(self.folder))
+
+    @cached_property
+    def notice(self) -> Notice:
+        """What notices the method's attempts; what it may do is what it may do in a run."""
+        hidden = hidden_places(self.reference.folder, self.store)
+        return Notice(Boundary(method_places(self.reference), [self.scratch], hidden))
+
+    @property
+    def attempts(self) -> list[str]:
+        """What the method tried so far that a run would refuse, a sentence each."""
+        return list(self.notice.seen.values()) if "notice" in self.__dict__ else []
+
+    @contextlib.contextmanager
+    def code(self, doing: str) -> Iterator[None]:
+        """Within it the method's code runs: watched, its folders for temporary and cached files in the scratch folder.
+
+        No byte code is written, nor read that lies beside the source.
+        """
+        notice = self.notice  # before the places are others
+        caches = {name: str(self.scratch / "caches" / name.lower()) for name in CACHES}
+        places = {**caches, "TMPDIR": str(self.scratch)}
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.chdir(self.scratch))
+            stack.enter_context(_environment(places))
+            stack.enter_context(_attribute(tempfile, "tempdir", str(self.scratch)))
+            stack.enter_context(_attribute(sys, "dont_write_bytecode", True))
+            stack.enter_context(notice.over(doing))
+            yield
+
+    def clear_scratch(self) -> None:
+        """Empty the scratch folder, as it is before and after each task of a run."""
+        shutil.rmtree(self.scratch)
+        self.scratch.mkdir()
 
     def load(self) -> type[Method]:
-        """The method, freshly imported: what an earlier object left in its module is not there."""
-        for name in [name for name in sys.modules if name in self._modules or name.startswith("baselines.")]:
-            del sys.modules[name]
-        with self.watch.over("being imported"):
-            loaded = load_method(str(self.folder))
-        self._modules.add(loaded.__module__)
-        return loaded
+        """The method, freshly imported: what an earlier object left in its modules is not there.
 
-    def learner(self, seed: int = 0, stream: Stream | None = None, loaded: type[Method] | None = None) -> WatchedLearner:
-        """A new object of the method with the mini CLIP as it came."""
-        loaded = loaded or self.load()
+        Raises :class:`UsageError` where there is no method, and :class:`MethodError` where it does not import.
+        """
+        for name in [name for name in sys.modules if name.startswith(METHODS)]:
+            del sys.modules[name]
+        with self.code("being imported"), _attribute(sys, "pycache_prefix", str(self.scratch / "no-bytecode")):
+            return self.reference.load()
+
+    @cached_property
+    def method(self) -> type[Method]:
+        """The method as it was first imported; raises as :meth:`load` does."""
+        return self.load()
+
+    @cached_property
+    def learned(self) -> Learned:
+        """Two tasks learned, each scored and saved; raises :class:`MethodError` where that fails."""
+        learner, states, reports, answers = self.learner(method=self.method), [], [], Answers()
+        for number, task in enumerate(self.streams.whole.tasks, start=1):
+            reports.append(learner.learn(task, silent))
+            learner.footprint()
+            states.append(learner.state())
+            learner.save(self.saved(number))
+            answers = self.ask(learner)
+        modules = {name: module for name, module in sys.modules.items() if name.startswith(METHODS)}
+        return Learned(learner, (states[0], states[1]), answers, tuple(reports), learner.state(), modules)
+
+    def saved(self, task: int) -> Path:
+        """The file of the state after a task, which counts from 1."""
+        return self.work / f"state-{task}.safetensors"
+
+    def learner(
+        self, seed: int = 0, stream: Stream | None = None, method: type[Method] | None = None
+    ) -> WatchedLearner:
+        """A new object of the method (freshly imported if none is given) with the mini CLIP as it came."""
+        method = method or self.load()
         if self._pristine is None:
             self._pristine = load_backbone(BACKBONE)
         backbone = copy.deepcopy(self._pristine)
         sizes = backbone_sizes(backbone)
         seed_everything(derive_seed(seed, "construct"))
-        with self.watch.over("being made"), guarded("being made"):
-            method = loaded(backbone, make_settings(loaded, {}, WORLD))
-        kinds = declared_reference(loaded)
+        with self.code("being made"), guarded("being made"):
+            made = method(backbone, make_settings(method, {}, WORLD))
+        kinds = declared_reference(method)
         loans = Loans(self.streams.reference(kinds), self.streams.synthesis(kinds))
         return WatchedLearner(
-            self.watch, method, stream or self.streams.whole, seed, torch.device("cpu"), sizes, loans
+            self, made, stream or self.streams.whole, seed, torch.device("cpu"), sizes, loans
         )  # fmt: skip
 
     def ask(
@@ -109,7 +226,7 @@ class Trial:
         change: Callable[[np.ndarray], np.ndarray] = lambda pictures: pictures,
     ) -> Answers:
         """All answers, in batches of this size; pictures shuffled, label spaces reversed, pixels changed if asked."""
-        found = []
+        answers = []
         for asked in (stream or self.streams.whole).asked:
             count, queries = len(asked.pictures), asked.queries[::-1] if reverse else asked.queries
             order = np.arange(count) if shuffle is None else np.random.default_rng(shuffle).permutation(count)
@@ -120,85 +237,58 @@ class Trial:
                     part.append(logits)
             back = np.argsort(order)
             whole = [np.concatenate(part)[back] for part in parts]
-            found.append(whole[::-1] if reverse else whole)
-        return found
+            answers.append(whole[::-1] if reverse else whole)
+        return answers
 
     def near_tie(self, learner: InProcessLearner) -> float:
         """The gap between two best logits that counts as a tie: :data:`NEAR_TIE` of the backbone's logit scale."""
         return NEAR_TIE * float(learner.method.backbone.logit_scale)
 
 
-@contextmanager
+@contextlib.contextmanager
 def modules_restored() -> Iterator[None]:
-    """Leave the reference methods' modules as they were found, for whoever else has them."""
-    before = {name: module for name, module in sys.modules.items() if name.startswith(("baselines.", "vlcl_method_"))}
+    """Leave the methods' modules as they were found, for whoever else has them."""
+    before = {name: module for name, module in sys.modules.items() if name.startswith(METHODS)}
     try:
         yield
     finally:
         for name, module in before.items():
             sys.modules[name] = module
-            parent, _, own = name.rpartition(".")
+            parent, _, child = name.rpartition(".")
             if parent in sys.modules:
-                setattr(sys.modules[parent], own, module)
+                setattr(sys.modules[parent], child, module)
 
 
-@dataclass(frozen=True)
-class Changed:
-    """Answers that are others: how many of ``total``, how many of them near ties, and the first one in words."""
-
-    changed: int
-    near: int
-    total: int
-    example: str = ""
-
-    @property
-    def share(self) -> float:
-        """Percent of answers that changed."""
-        return 100.0 * self.changed / self.total
-
-    @property
-    def excused(self) -> bool:
-        """Whether there are so few that rounding, also at a router's or a selector's threshold, may have done it."""
-        return self.changed <= MOST_EXCEPTIONS * self.total
-
-    def __add__(self, other: Changed) -> Changed:
-        return Changed(
-            self.changed + other.changed, self.near + other.near, self.total + other.total,
-            self.example or other.example,
-        )  # fmt: skip
+def advice(error: VlclError) -> str:
+    """An error's hint without what holds for runs only."""
+    hint = error.hint or "Fix that in the method's file; `vlcl methods new FILE` writes one that works."
+    here = "`python -m vlcl_bench.submissions.contracts.examiner FOLDER` shows where it happened."
+    return hint if "--out" not in hint else here
 
 
-def changes(stream: Stream, before: Answers, after: Answers, near_tie: float = 0.0, said: str = "") -> Changed:
-    """Which best answers differ; ``near_tie`` is the gap of the two best logits below which they may."""
-    changed = near = total = 0
-    example = ""
-    for asked, one, two in zip(stream.asked, before, after, strict=True):
-        for query, old, new in zip(asked.queries, one, two, strict=True):
-            was, now = old.argmax(axis=1), new.argmax(axis=1)
-            rows = np.flatnonzero(was != now)
-            best = np.sort(old, axis=1)
-            gap = best[:, -1] - best[:, -2] if old.shape[1] > 1 else np.full(len(old), np.inf)
-            changed, near, total = changed + len(rows), near + int((gap[rows] < near_tie).sum()), total + len(old)
-            if len(rows) and not example:
-                first = rows[0]
-                space = "all names" if query.task is None else f"the names of {query.task}"
-                example = (
-                    f"{said}picture {first} of {asked.name} is {query.names[now[first]]!r} among {space}, "
-                    f"before {query.names[was[first]]!r} (by {gap[first]:.2f})"
-                )
-    return Changed(changed, near, total, example)
+def silent(done: int, total: int, word: str) -> None:
+    """No progress."""
 
 
-def unequal_tensors(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> list[str]:
-    """Names of tensors that are not equal to the bit in two states, sorted."""
-    return sorted(
-        name
-        for name in one.keys() | two.keys()
-        if name not in one or name not in two or one[name].dtype != two[name].dtype or not _equal(one[name], two[name])
-    )
+@contextlib.contextmanager
+def _attribute(target: Any, name: str, value: object) -> Iterator[None]:
+    before = getattr(target, name)
+    setattr(target, name, value)
+    try:
+        yield
+    finally:
+        setattr(target, name, before)
 
 
-def _equal(one: torch.Tensor, two: torch.Tensor) -> bool:
-    if one.shape != two.shape:
-        return False
-    return bool(torch.equal(one, two) or (one.is_floating_point() and torch.equal(one.nan_to_num(), two.nan_to_num())))
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
