@@ -71,7 +71,7 @@ class CaptionTruth(GroundTruth):
 
     @property
     def answers_a_stage(self) -> int:
-        """See :attr:`GroundTruth.answers_a_stage`: of each picture three (the gallery, the bank twice), of a caption one."""
+        """See :attr:`GroundTruth.answers_a_stage`: of a picture three (gallery, bank twice), of a caption one."""
         return int(self._sizes.sum())
 
     def check(self, frame: pd.DataFrame, stages: Iterable[int]) -> None:
