@@ -23,7 +23,7 @@ def run(method="ft", seed=0, avg=60.0, **changes):
         protocol_title="Mini MTIL, order I",
         method=method,
         method_title=method.upper(),
-        configuration="default-digest",
+        entry_id="default-digest",
         seed=seed,
         track="standard",
         deterministic=False,
@@ -157,7 +157,7 @@ def test_a_run_without_scores_keeps_its_row_unranked_and_never_shrinks_n():
 
 @pytest.mark.parametrize(
     "change",
-    [{"configuration": "other"}, {"backbone": "other"}, {"track": "open-budget"}, {"protocol": "mini-c2r"}],
+    [{"entry_id": "other"}, {"backbone": "other"}, {"track": "open-budget"}, {"protocol": "mini-c2r"}],
 )
 def test_seeds_of_different_set_ups_are_never_mixed(change):
     rows = board_rows([run(seed=0), run(seed=1), run(seed=2, **change)])
@@ -189,7 +189,7 @@ def test_differences_are_taken_from_unrounded_means_of_the_l2_row():
 
 
 def test_the_default_l2_is_the_baseline_and_never_that_of_another_backbone():
-    variant = three("l2", 90, 91, 92, configuration="a-first", variant="strength = 9")
+    variant = three("l2", 90, 91, 92, entry_id="a-first", label="strength = 9")
     runs = [*three("l2", 60, 61, 62), *variant, *three("ft", 50, 51, 52)]
     runs += three("ft", 50, 51, 52, backbone="other")
     rows = [row for row in board_rows(runs) if row.method == "ft"]

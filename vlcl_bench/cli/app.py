@@ -306,6 +306,7 @@ def leaderboard_build(
     """Build the board: every record is scored again from its predictions; the same records give the same bytes."""
     from vlcl_bench.board.build import build_from_runs, check_board
     from vlcl_bench.errors import UsageError
+    from vlcl_bench.submissions.declared import SubmissionDeclarations
 
     if runs is not None and out is None and not local:
         raise UsageError(
@@ -314,7 +315,8 @@ def leaderboard_build(
         )
     folder = out or (Path("runs/board") if local else Path("leaderboard"))
     build = check_board if check else build_from_runs
-    result = build(runs or Path("runs" if local else "submissions"), folder, include_unverifiable)
+    source = runs or Path("runs" if local else "submissions")
+    result = build(source, folder, SubmissionDeclarations(), include_unverifiable=include_unverifiable)
     if as_json:
         emit(result)
     else:

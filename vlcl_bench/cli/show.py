@@ -15,27 +15,18 @@ from vlcl_bench.errors import UsageError
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
 from vlcl_bench.records.rescoring import rescored
 from vlcl_bench.records.schema import Record
+from vlcl_bench.scoring.columns import Scored, columns
 from vlcl_bench.scoring.drift import Drift, drifts
 from vlcl_bench.scoring.matrix_file import read_matrix
-from vlcl_bench.scoring.metrics import continual_metrics, format_metric
+from vlcl_bench.scoring.metrics import continual_metrics
+from vlcl_bench.scoring.views import stream_kind
 
-HEADLINE_WORDS = {
-    "transfer": "Transfer: accuracy on tasks not yet learned",
-    "avg": "Avg: over all stages and tasks",
-    "last": "Last: after the last task",
-    "bwt": "BWT: change since each task was learned",
-    "fwt": "FWT: before learning, against zero-shot",
-    "forgetting": "Forgetting: drop from the best so far",
-    "diagonal": "Diagonal: right after learning",
-    "zero_shot": "Zero-shot: the untouched model",
-    "zero_shot_transfer": "Zero-shot over the tasks of Transfer",
-}
-COLUMNS = 11
+TASKS_BESIDE = 11
 """Tasks next to each other in a heat map: as many as MTIL has, on eighty characters."""
 PREFIXES = re.compile("^(dev-|coco-|mini-scenes-|mini-)")
 """What tells apart data sets of different streams, but not those of one."""
 EXTRAS = ("agnostic", "agnostic_plain", "incremental", "retrieval", "bleu4")
-TWINS = {"agnostic": "task-agnostic", "agnostic_plain": "…one template"}
+"""What a run says beside its primary scores."""
 
 
 def find_run(name: str, runs: Path = Path("runs")) -> Path:
@@ -147,22 +138,21 @@ def print_details(console: Console, record: Record) -> None:
 
 
 def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
-    """The R matrix as a heat map, then the headline metrics, the task-agnostic ones beside them."""
-    captioned = "retrieval" in scores
-    what = "mean of image-to-text and text-to-image R@1" if captioned else "accuracy"
-    print_heat_map(console, scores["tasks"], scores["matrix"], scores["zero_shot"], what)
-    if captioned:
-        bleu = scores["bleu4"]
-        print_heat_map(console, scores["tasks"], bleu["matrix"], bleu["zero_shot"], bleu["metric"], letter="B")
-    twins = {words: scores[key] for key, words in TWINS.items() if scores.get(key)}
-    if captioned:
-        twins = {"captions: BLEU-4": scores["bleu4"]}
-    table = Table("metric", "R@1" if captioned else "task-aware", *twins)
-    for key, words in HEADLINE_WORDS.items():
-        columns = [scores["metrics"], *(twin["metrics"] for twin in twins.values())]
-        table.add_row(words, *[format_metric(metrics.get(key)) for metrics in columns])
+    """The R matrix as a heat map, then the headline metrics, those of the other matrices beside them."""
+    kind = stream_kind(scores)
+    print_heat_map(console, scores["tasks"], scores["matrix"], scores["zero_shot"], kind.what)
+    beside = [(view, part) for view in kind.beside if (part := view.part(scores)) is not None]
+    for view, part in beside:
+        if view.letter:
+            print_heat_map(
+                console, scores["tasks"], part["matrix"], part["zero_shot"], part["metric"], letter=view.letter
+            )
+    table = Table("metric", kind.short, *(view.short for view, _ in beside))
+    for column in columns(place="show"):
+        runs = [Scored(scores), *(Scored(part) for _, part in beside)]
+        table.add_row(column.explained, *(column.text(column.of(run)) for run in runs))
     console.print(table)
-    if captioned:
+    if "retrieval" in scores:
         console.print(recall_table(scores))
     if "incremental" in scores:
         console.print(incremental_table(scores["incremental"]))
@@ -195,9 +185,9 @@ def print_heat_map(
     letter: str = "R",
 ) -> None:
     """The heat map, in parts where the stream has more tasks than fit next to each other."""
-    for start in range(0, len(tasks), COLUMNS):
-        columns = range(start, min(start + COLUMNS, len(tasks)))
-        console.print(heat_map(tasks, matrix, zero_shot, what, letter, columns))
+    for start in range(0, len(tasks), TASKS_BESIDE):
+        shown = range(start, min(start + TASKS_BESIDE, len(tasks)))
+        console.print(heat_map(tasks, matrix, zero_shot, what, letter, shown))
 
 
 def heat_map(
@@ -206,7 +196,7 @@ def heat_map(
     zero_shot: Sequence[float] | None,
     what: str = "accuracy",
     letter: str = "R",
-    columns: Sequence[int] | None = None,
+    places: Sequence[int] | None = None,
 ) -> Table:
     """R as a table: a row for each stage, a column for each task, cells coloured from low (red) to high (green).
 
@@ -217,7 +207,7 @@ def heat_map(
         title_style="bold", title_justify="left", box=None, padding=(0, 0), pad_edge=False,
     )  # fmt: skip
     table.add_column("after", no_wrap=True)
-    shown = range(len(tasks)) if columns is None else columns
+    shown = range(len(tasks)) if places is None else places
     for i in shown:
         table.add_column(short(tasks[i]), justify="right", no_wrap=True)
     if zero_shot is not None:

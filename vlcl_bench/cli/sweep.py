@@ -11,6 +11,7 @@ import typer
 
 from vlcl_bench.cli import EXIT_CODES
 from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, emit
+from vlcl_bench.scoring.columns import columns
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from vlcl_bench.sweep.runner import Job
 
-HEADLINES = ("transfer", "avg", "last", "bwt")
+HEADLINES = tuple(column.id for column in columns(place="progress"))
 
 
 def sweep(

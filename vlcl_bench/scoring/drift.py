@@ -68,6 +68,30 @@ def drifts(frame: pd.DataFrame, tasks: Sequence[str]) -> list[Drift]:
     return found
 
 
+def unchanged_cells(frame: pd.DataFrame, tasks: Sequence[str]) -> frozenset[tuple[int, int]]:
+    """The cells (stage, task) of R before a task is learned that hold exactly the zero-shot model's answers.
+
+    Both count from 1. ``frame`` holds the answers of all stages to every sample of every task (of every kind, on
+    caption streams), each once, in any order. There are T (T − 1) / 2 such cells; an answer is all the ids that are
+    stored of it within the task, so the logits and the task-agnostic twins do not count.
+    """
+    ids = [name for name in frame.columns if name.startswith(("top", "id"))]
+    place = {name: i for i, name in enumerate(tasks)}
+    task = frame["task"].astype("category")
+    code = np.array([place[str(name)] for name in task.cat.categories])[task.cat.codes.to_numpy()]
+    stage = frame["stage"].to_numpy()
+    within = [frame[name].to_numpy() for name in ("query", "sample") if name in frame.columns]
+    if "kind" in frame.columns:
+        within.append(frame["kind"].astype("category").cat.codes.to_numpy())
+    order = np.lexsort((*within, stage, code))
+    answers, code = frame[ids].to_numpy()[order], code[order]
+    cells = set()
+    for i in range(1, len(tasks)):
+        of_task = answers[code == i].reshape(len(tasks) + 1, -1)
+        cells |= {(t, i + 1) for t in range(1, i + 1) if np.array_equal(of_task[t], of_task[0])}
+    return frozenset(cells)
+
+
 def _same(one: pd.DataFrame, two: pd.DataFrame) -> np.ndarray:
     """Which rows have equal answers and, where there are some, logits, ``(n,)`` bool."""
     columns = [*TOP, *(name for name in LOGITS if name in one.columns)]

@@ -26,7 +26,7 @@ from vlcl_bench.submissions.finding import Fault
 from vlcl_bench.submissions.manifest import METHOD_NAME, Submission, method_file, read_submission
 from vlcl_bench.submissions.text import UnreadableError, read_limited, shown
 from vlcl_bench.submissions.record_checks import AGAIN, EDITED, Method, Protocols, is_todays, read_run, record_faults, score_faults
-from vlcl_bench.submissions.rerun import RERUN_NAME, rerun_of
+from vlcl_bench.records.reruns import RERUN_NAME, rerun_of
 from vlcl_bench.submissions.settings import says_deterministic, undeclared
 from vlcl_bench.submissions.files import METHOD_LIMIT, PREDICTIONS_LIMIT, RERUN_LIMIT, check_tree
 

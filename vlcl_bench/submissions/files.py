@@ -12,7 +12,7 @@ from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME
 from vlcl_bench.submissions.finding import Fault
 from vlcl_bench.submissions.manifest import MANIFEST_LIMIT, MANIFEST_NAME, METHOD_NAME
 from vlcl_bench.submissions.text import NAME_HINT, UnreadableError, is_name, read_limited, shown
-from vlcl_bench.submissions.rerun import RERUN_NAME
+from vlcl_bench.records.reruns import RERUN_NAME
 
 KIB, MIB = 1024, 1024 * 1024
 METHOD_LIMIT, RECORD_LIMIT, PREDICTIONS_LIMIT = 256 * KIB, 4 * MIB, 32 * MIB
