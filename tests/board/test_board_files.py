@@ -226,3 +226,51 @@ def test_the_committed_ablations_are_shown_and_not_ranked():
     assert [row["label"] for row in own if row["rank"] is not None] == [""]
     assert len(own) == 11
     assert {row["label"] for row in rows if row["method"] == "er_vlm" and row["rank"]} == {"", "budget=equal_bytes"}
+
+
+# What has changed since
+
+
+def test_a_record_of_an_earlier_source_of_a_reference_method_says_so_and_stays_ranked(l2_run):
+    folder, _ = l2_run
+    runs = folder.parents[2]
+
+    def texts():
+        files, _ = board_files(runs)
+        (entry,) = json.loads(files["leaderboard.json"])["entries"]
+        return entry, files
+
+    entry, files = texts()
+    assert entry["earlier_source"] is False
+    assert "of an earlier source" not in files["README.md"]
+    record = read_record(folder)
+    identity = record.identity.model_copy(update={"method_source_sha256": "0" * 64})
+    changed = record.model_copy(update={"identity": identity, "run_hash": identity.run_hash, "deterministic": True})
+    write_record(folder, changed)
+    entry, files = texts()
+    assert entry["earlier_source"] is True
+    assert (entry["rank"], entry["metrics"]["avg"]["mean"]) == (1, round(record.scores["metrics"]["avg"], 4))
+    assert "| rescored, of an earlier source |" in files["README.md"]
+    assert ",rescored,yes,yes,1," in files["leaderboard.csv"]
+    assert '"earlier":true' in files["index.html"]
+
+
+def test_what_a_strangers_record_says_of_its_defaults_labels_it_and_does_not_rank_it(l2_run):
+    folder, _ = l2_run
+    home = folder.parents[1]
+    mine = home.with_name("mine")
+    shutil.copytree(home, mine)
+    shutil.rmtree(home)
+    declared = mine / "submission.toml"
+    declared.write_text(declared.read_text().replace("../../baselines/l2.py", "method.py"))
+    record = read_record(mine / "runs" / folder.name)
+    shutil.rmtree(mine / "runs")
+    for weight in (1, 2):
+        identity = record.identity.model_copy(update={"method": "mine", "config": {"weight": weight}})
+        changes = {"identity": identity, "run_hash": identity.run_hash, "defaults": {"weight": weight}}
+        target = mine / "runs" / identity.run_hash
+        shutil.copytree(next(ROOT.glob(f"submissions/l2/runs/{folder.name}")), target)
+        write_record(target, record.model_copy(update=changes))
+    entries = json.loads(board_files(mine.parent)[0]["leaderboard.json"])["entries"]
+    assert [entry["unranked"] for entry in entries] == ["one of several settings, none of which is declared"] * 2
+    assert {entry["label"] for entry in entries} == {""}

@@ -22,6 +22,7 @@ from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, compact_predictions, read_record
 from vlcl_bench.records.schema import Record
 from vlcl_bench.submissions import unpack
+from vlcl_bench.submissions.declared import is_reference_submission
 from vlcl_bench.submissions.finding import Fault
 from vlcl_bench.submissions.manifest import METHOD_NAME, Submission, method_file, read_submission
 from vlcl_bench.submissions.text import UnreadableError, read_limited, shown
@@ -61,7 +62,9 @@ def check_data(folder: Path) -> list[Fault]:
     faults += found
     digest, found = _source(folder, submission)
     faults += found
-    method, protocols = Method(folder.absolute().name, digest, submission), Protocols()
+    name, protocols = folder.absolute().name, Protocols()
+    is_reference = submission is not None and is_reference_submission(folder, submission, name)
+    method = Method(name, digest, submission, is_reference)
     whole: list[_Run] = []
     for run in runs:
         where = run.relative_to(folder).as_posix()

@@ -37,11 +37,15 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Method:
-    """What records must say of the method: its name (the folder's), the hash of its source, what is declared."""
+    """What records must say of the method: its name (the folder's), the hash of its source, what is declared.
+
+    The source of one of the project's own methods may change while its records stay.
+    """
 
     name: str
     source_sha256: str | None
     declared: Submission | None
+    is_reference: bool = False
 
 
 class Protocols:
@@ -111,7 +115,11 @@ def record_faults(record: Record, folder: Path, where: str, method: Method, prot
             f"it was made with another source (SHA-256 {shown(identity.method_source_sha256, 12)}) than the method's "
             f"file has now ({method.source_sha256[:12]})"
         )
-        say("other-source", message, "A method's file is frozen with its runs: restore it, or run again.")
+        if method.is_reference:
+            hint = "The board says so beside its scores; the method's runs may be made again."
+            faults.append(Fault("earlier-source", at, message, hint, severe=False))
+        else:
+            say("other-source", message, "A method's file is frozen with its runs: restore it, or run again.")
     protocol = protocols.find(identity.protocol)
     if protocol is None:
         message = f"there is no protocol {shown(identity.protocol)}"
@@ -189,11 +197,13 @@ def _declaration_faults(record: Record, at: str, declared: Submission | None) ->
 
 
 def score_faults(record: Record, scores: dict[str, Any], at: str) -> list[Fault]:
-    """Stated scores that are not what the predictions give, to a millionth."""
+    """Stated scores that are not what the predictions give, to a millionth.
+
+    Only what a record states is compared: a metric that was added after its run is missing in no record.
+    """
     stated = dict(_numbers(dict(record.scores)))
     counted = dict(_numbers(scores))
-    wrong = [key for key in counted if not _equal(stated.get(key), counted[key])]
-    wrong += [key for key in stated if key not in counted]
+    wrong = [key for key, value in stated.items() if key not in counted or not _equal(value, counted[key])]
     if not wrong:
         return []
     first = wrong[0]
@@ -209,12 +219,14 @@ def _figure(numbers: dict[str, Any], key: str) -> str:
 
 
 def _numbers(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every number in it, and how many values each list has, by where it stands."""
     waiting: list[tuple[str, Any]] = [("", value)]
     while waiting:
         key, found = waiting.pop()
         if isinstance(found, dict):
             waiting += [(f"{key}.{name}" if key else str(name), part) for name, part in reversed(found.items())]
         elif isinstance(found, (list, tuple)):
+            yield f"the length of {key}", len(found)
             waiting += [(f"{key}[{place}]", part) for place, part in reversed(list(enumerate(found)))]
         else:
             yield key, found
