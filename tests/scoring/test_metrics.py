@@ -43,7 +43,7 @@ def brute_force(R, zero_shot):
         "fwt_raw": 0.0,
         "forgetting": 0.0,
     }
-    total |= {"diagonal": 0.0, "zero_shot": 0.0, "zero_shot_transfer": 0.0}
+    total |= {"diagonal": 0.0, "zero_shot": 0.0, "zero_shot_transfer": 0.0, "zsd": 0.0}
     for i in range(1, T + 1):
         total["last"] += A[T][i] / T
         total["diagonal"] += A[i][i] / T
@@ -56,6 +56,10 @@ def brute_force(R, zero_shot):
             total["fwt"] += (A[i - 1][i] - A[0][i]) / (T - 1)
             total["fwt_raw"] += A[i - 1][i] / (T - 1)
             total["zero_shot_transfer"] += A[0][i] / (T - 1)
+            most = -1.0
+            for j in range(i):  # 0 <= j <= i - 1
+                most = A[j][i] if A[j][i] > most else most
+            total["zsd"] += (most - A[i - 1][i]) / (T - 1)
         if i < T:
             best = A[i][i]
             for j in range(i, T):
@@ -133,6 +137,15 @@ def test_forgetting_leaves_out_row_zero_and_the_last_row():
     assert m.forgetting == -5
 
 
+def test_zero_shot_degradation_is_the_drop_from_the_best_before_a_task_is_learned():
+    # Task 2 is best at row 0, task 3 after the first task; the learned task and what comes after do not count.
+    m = continual_metrics([[50, 10, 40], [60, 70, 15], [40, 65, 90]], [99, 25, 35])
+    assert m.zsd_by_task == (None, 15, 25)
+    assert m.zsd == 20
+    assert continual_metrics([[50, 30, 40], [60, 70, 45], [40, 65, 90]], [99, 25, 35]).zsd == 0
+    assert continual_metrics([[50, 10], [45, 80]]).zsd is None  # row 0 counts, and is not known
+
+
 def test_transfer_takes_the_mean_per_task_first():
     R = np.full((3, 3), 50.0)
     R[0, 1], R[0, 2], R[1, 2] = 90, 30, 30
@@ -142,8 +155,8 @@ def test_transfer_takes_the_mean_per_task_first():
 def test_one_task_has_neither_transfer_nor_backward_or_forward_parts():
     m = continual_metrics([[80.0]], [70.0])
     assert (m.avg, m.last, m.diagonal, m.zero_shot) == (80, 80, 80, 70)
-    names = ("transfer", "bwt", "fwt", "fwt_raw", "forgetting", "zero_shot_transfer")
-    assert [getattr(m, name) for name in names] == [None] * 6
+    names = ("transfer", "bwt", "fwt", "fwt_raw", "forgetting", "zero_shot_transfer", "zsd")
+    assert [getattr(m, name) for name in names] == [None] * 7
 
 
 def test_without_row_zero_forward_transfer_and_zero_shot_are_none():

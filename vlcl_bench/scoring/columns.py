@@ -172,6 +172,11 @@ _METRICS = (
         "score", _metric("diagonal"), linear=True, phrase="right after learning", places=SCORED | {"readme"},
     ),
     Column(
+        "zsd", "ZSD", "Zero-shot degradation: best accuracy on a task before it is learned, minus that just before. "
+        "Less is better.",
+        "score", _metric("zsd"), better="less", phrase="zero-shot degradation, before learning",
+    ),
+    Column(
         "zero_shot", "Zero-shot", "Mean accuracy of the zero-shot model, before any task is learned.",
         "zero-shot", _metric("zero_shot"), phrase="before any task is learned", places=frozenset({"show"}),
     ),

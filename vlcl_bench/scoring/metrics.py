@@ -42,6 +42,7 @@ class Metrics:
     diagonal: float
     zero_shot: float | None
     zero_shot_transfer: float | None
+    zsd: float | None
     transfer_by_task: PerTask
     avg_by_task: PerTask
     last_by_task: PerTask
@@ -50,6 +51,7 @@ class Metrics:
     forgetting_by_task: PerTask
     diagonal_by_task: PerTask
     zero_shot_by_task: PerTask
+    zsd_by_task: PerTask
 
     def headlines(self) -> dict[str, float | None]:
         """The headline numbers alone, in the order of :data:`HEADLINES`."""
@@ -138,6 +140,13 @@ def _zero_shot_transfer(scores: ScoreMatrix) -> PerTask:
     return (None, *_zero_shot(scores)[1:])
 
 
+def _zsd(scores: ScoreMatrix) -> PerTask:
+    R, row0 = scores.R, scores.zero_shot
+    if row0 is None:
+        return (None,) * scores.T
+    return (None, *(max(float(row0[i]), *map(float, R[:i, i])) - float(R[i - 1, i]) for i in range(1, scores.T)))
+
+
 BY_TASK: Mapping[str, Callable[[ScoreMatrix], PerTask]] = {
     "transfer": _transfer,
     "avg": _avg,
@@ -149,6 +158,7 @@ BY_TASK: Mapping[str, Callable[[ScoreMatrix], PerTask]] = {
     "diagonal": _diagonal,
     "zero_shot": _zero_shot,
     "zero_shot_transfer": _zero_shot_transfer,
+    "zsd": _zsd,
 }
 """Of each headline number its values by task, whose mean it is; those of two are not stated in :class:`Metrics`."""
 
@@ -163,8 +173,10 @@ def continual_metrics(R: npt.ArrayLike, zero_shot: npt.ArrayLike | None = None, 
     * BWT_i = R[T, i] − R[i, i], for i < T
     * FWT_i = R[i−1, i] − R[0, i], for i ≥ 2 (``fwt_raw``: without the subtraction)
     * forgetting_i = max over i ≤ j ≤ T−1 of R[j, i], minus R[T, i], for i < T; row 0 excluded
+    * ZSD_i = max over 0 ≤ j ≤ i−1 of R[j, i], minus R[i−1, i], for i ≥ 2 (zero-shot degradation, arXiv 2508.04227;
+      of the first task it is 0 by definition, and does not count)
 
-    FWT and zero-shot need row 0; Transfer, BWT, FWT and forgetting need T ≥ 2; else they are ``None``.
+    FWT, ZSD and zero-shot need row 0; Transfer, BWT, FWT, ZSD and forgetting need T ≥ 2; else they are ``None``.
     Raises :class:`UsageError` for anything that is not a square matrix of numbers from 0 to 100, and for a
     matrix that looks like fractions (nothing above 1, something above 0) unless ``tiny`` vouches for percent.
     """
