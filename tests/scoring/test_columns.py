@@ -9,25 +9,8 @@ import pytest
 
 from vlcl_bench.errors import UsageError
 from vlcl_bench.records.files import read_record
-from vlcl_bench.scoring.columns import (
-    BOARD,
-    BYTES,
-    COLUMNS,
-    COMPARED,
-    COUNT,
-    METRICS,
-    PERCENT,
-    RANKING,
-    SECONDS,
-    Column,
-    Scored,
-    by_unit,
-    column,
-    columns,
-    figures,
-    values,
-    within,
-)
+from vlcl_bench.scoring.column import BOARD, BYTES, COUNT, PERCENT, SECONDS, Column, Scored, within
+from vlcl_bench.scoring.columns import COLUMNS, COMPARED, METRICS, RANKING, by_unit, column, columns, figures, values
 from vlcl_bench.scoring.metrics import HEADLINES, continual_metrics
 from vlcl_bench.scoring.views import AGNOSTIC, BLEU4
 

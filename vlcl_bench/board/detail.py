@@ -14,7 +14,8 @@ import pandas as pd
 
 from vlcl_bench.errors import IntegrityError
 from vlcl_bench.records.schema import Record
-from vlcl_bench.scoring.columns import Column, Scored, figures
+from vlcl_bench.scoring.column import Column, Scored
+from vlcl_bench.scoring.columns import figures
 from vlcl_bench.scoring.drift import unchanged_cells
 from vlcl_bench.scoring.metrics import FloatArray
 from vlcl_bench.scoring.views import PRIMARY, VIEWS, stream_kind

@@ -11,7 +11,8 @@ import numpy as np
 
 from vlcl_bench.board.render.tables import cell, table
 from vlcl_bench.board.reported import MATRIX_SOURCE, ORDERS, published_matrix, published_methods, reported_rows
-from vlcl_bench.scoring.columns import HEADLINES, METRICS, Scored, columns
+from vlcl_bench.scoring.column import Scored
+from vlcl_bench.scoring.columns import HEADLINES, METRICS, columns
 from vlcl_bench.scoring.metrics import Metrics, continual_metrics
 
 TITLE = "Published numbers (reported, not measured here, not ranked)"

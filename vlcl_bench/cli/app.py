@@ -270,6 +270,9 @@ def score(
     protocol: Annotated[
         Path | None, typer.Option(help="TOML file of the run's protocol, where it is not one of the package's.")
     ] = None,
+    joint: Annotated[
+        Path | None, typer.Option(help="JSON file with what a jointly trained model gets right, task by task.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Recompute everything from stored predictions and labels; stored scores are ignored."""
@@ -280,7 +283,10 @@ def score(
 
     if (run_name is None) == (matrix is None):
         raise UsageError("give either a RUN or --matrix FILE", "vlcl score --help shows both.")
-    result = score_run(find_run(run_name), protocol) if run_name else score_matrix(matrix, with_zero_shot)  # type: ignore[arg-type]
+    if run_name is None:
+        result = score_matrix(matrix, with_zero_shot, joint)  # type: ignore[arg-type]
+    else:
+        result = score_run(find_run(run_name), protocol, joint)
     if as_json:
         emit(result)
     else:

@@ -15,8 +15,10 @@ from vlcl_bench.errors import UsageError
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
 from vlcl_bench.records.rescoring import rescored
 from vlcl_bench.records.schema import Record
-from vlcl_bench.scoring.columns import Scored, columns
+from vlcl_bench.scoring.column import Scored
+from vlcl_bench.scoring.columns import columns
 from vlcl_bench.scoring.drift import Drift, drifts
+from vlcl_bench.scoring.joint import known_joint, read_joint, with_joint
 from vlcl_bench.scoring.matrix_file import read_matrix
 from vlcl_bench.scoring.metrics import continual_metrics
 from vlcl_bench.scoring.views import stream_kind
@@ -72,23 +74,32 @@ def summary(folder: Path, record: Record) -> dict[str, Any]:
     }
 
 
-def score_run(folder: Path, protocol: Path | None = None) -> dict[str, Any]:
-    """Everything recomputed from a run's predictions and the labels of the manifests."""
+def score_run(folder: Path, protocol: Path | None = None, joint: Path | None = None) -> dict[str, Any]:
+    """Everything recomputed from a run's predictions and the labels of the manifests.
+
+    ``joint`` is the file of a jointly trained reference; without one that of the package counts, if there is one.
+    """
     record = read_record(folder)
-    return {"run": record.run_hash, "protocol": record.identity.protocol, **rescored(folder, record, protocol)}
+    identity = record.identity
+    backbone = identity.backbone
+    reference = known_joint(identity.protocol, backbone) if joint is None else read_joint(joint, backbone)
+    scores = with_joint(rescored(folder, record, protocol), reference)
+    return {"run": record.run_hash, "protocol": identity.protocol, **scores}
 
 
-def score_matrix(path: Path, with_zero_shot: bool) -> dict[str, Any]:
-    """Metrics of a matrix file."""
+def score_matrix(path: Path, with_zero_shot: bool, joint: Path | None = None) -> dict[str, Any]:
+    """Metrics of a matrix file, and of the file of a jointly trained reference where there is one."""
     matrix, zero_shot = read_matrix(path, with_zero_shot)
-    metrics = continual_metrics(matrix, zero_shot).to_dict()
-    rows = None if zero_shot is None else zero_shot.tolist()
     tasks = [f"task {i + 1}" for i in range(len(matrix))]
+    row = None if joint is None else read_joint(joint).row(tasks)
+    metrics = continual_metrics(matrix, zero_shot, row).to_dict()
+    rows = None if zero_shot is None else zero_shot.tolist()
     return {
         "tasks": tasks,
         "matrix": matrix.tolist(),
         "zero_shot": rows,
         "metrics": metrics,
+        **({} if row is None else {"joint": row.tolist()}),
     }
 
 

@@ -69,13 +69,19 @@ HEADLINES = tuple(part.name for part in fields(Metrics) if part.name not in PER_
 
 @dataclass(frozen=True, eq=False)
 class ScoreMatrix:
-    """What metrics are computed from: ``R`` (T, T) and, where known, row 0 ``zero_shot`` (T,), all in percent."""
+    """What metrics are computed from, all in percent: ``R`` (T, T) and, where known, two rows (T,).
+
+    ``zero_shot`` is row 0, and ``joint`` what a model gets right that was trained on all tasks at once.
+    """
 
     R: FloatArray
     zero_shot: FloatArray | None = None
+    joint: FloatArray | None = None
 
     @classmethod
-    def of(cls, R: npt.ArrayLike, zero_shot: npt.ArrayLike | None, *, tiny: bool) -> ScoreMatrix:
+    def of(
+        cls, R: npt.ArrayLike, zero_shot: npt.ArrayLike | None, joint: npt.ArrayLike | None, *, tiny: bool
+    ) -> ScoreMatrix:
         """Checked values; see :func:`continual_metrics` for what is refused."""
         matrix = _numbers(R, "R", 2)
         rows, columns = matrix.shape
@@ -87,7 +93,7 @@ class ScoreMatrix:
         row0 = None if zero_shot is None else _row(zero_shot, "the zero-shot row", rows)
         if not tiny:
             _refuse_fractions(matrix, row0)
-        return cls(matrix, row0)
+        return cls(matrix, row0, None if joint is None else _row(joint, "the jointly trained row", rows))
 
     @property
     def T(self) -> int:  # noqa: N802 (as in the literature)
@@ -163,8 +169,16 @@ BY_TASK: Mapping[str, Callable[[ScoreMatrix], PerTask]] = {
 """Of each headline number its values by task, whose mean it is; those of two are not stated in :class:`Metrics`."""
 
 
-def continual_metrics(R: npt.ArrayLike, zero_shot: npt.ArrayLike | None = None, *, tiny: bool = False) -> Metrics:
+def continual_metrics(
+    R: npt.ArrayLike,
+    zero_shot: npt.ArrayLike | None = None,
+    joint: npt.ArrayLike | None = None,
+    *,
+    tiny: bool = False,
+) -> Metrics:
     """All metrics of ``R`` (T, T) in percent and, where known, of row 0 ``zero_shot`` (T,).
+
+    ``joint`` (T,) is what a model gets right that was trained on all tasks at once (:mod:`vlcl_bench.scoring.joint`).
 
     With i, j from 1 to T (Transfer, Avg, Last: ZSCL, `results.ipynb`; BWT, FWT: Lopez-Paz and Ranzato, GEM,
     NIPS 2017, with zero-shot CLIP in place of a random model; forgetting: Chaudhry et al., ECCV 2018):
@@ -180,7 +194,7 @@ def continual_metrics(R: npt.ArrayLike, zero_shot: npt.ArrayLike | None = None, 
     Raises :class:`UsageError` for anything that is not a square matrix of numbers from 0 to 100, and for a
     matrix that looks like fractions (nothing above 1, something above 0) unless ``tiny`` vouches for percent.
     """
-    scores = ScoreMatrix.of(R, zero_shot, tiny=tiny)
+    scores = ScoreMatrix.of(R, zero_shot, joint, tiny=tiny)
     by_task = {name: values(scores) for name, values in BY_TASK.items()}
     parts: dict[str, Any] = {name: _mean_defined(values) for name, values in by_task.items()}
     parts |= {name: by_task[name.removesuffix(_SUFFIX)] for name in PER_TASK}

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from vlcl_bench.board.render.tables import table
 from vlcl_bench.board.rows import statistic
-from vlcl_bench.scoring.columns import COSTS, HEADLINES, METRICS, PERCENT, column, within
+from vlcl_bench.scoring.column import PERCENT, within
+from vlcl_bench.scoring.columns import COSTS, HEADLINES, METRICS, column
 from vlcl_bench.scoring.ground_truth import ground_truth
 from vlcl_bench.scoring.metrics import format_metric
 from vlcl_bench.scoring.views import BLEU4
 
 if TYPE_CHECKING:
     from vlcl_bench.records.schema import Record
-    from vlcl_bench.scoring.columns import Column
+    from vlcl_bench.scoring.column import Column
     from vlcl_bench.sweep.plan import ResultsTable, SweepFile
     from vlcl_bench.sweep.runner import Job
 

@@ -22,7 +22,8 @@ from vlcl_bench.board.render.cells import ranks_shown
 from vlcl_bench.board.render.facts import number
 from vlcl_bench.board.reported import MATRIX_SOURCE, ORDERS
 from vlcl_bench.board.rows import BoardRow, Statistic
-from vlcl_bench.scoring.columns import GROUPS, RANKING, UNCHANGED, Column, by_unit, columns
+from vlcl_bench.scoring.column import Column
+from vlcl_bench.scoring.columns import GROUPS, RANKING, UNCHANGED, by_unit, columns
 
 PARTS = files("vlcl_bench.board.render") / "assets"
 MATRIX_DECIMALS = 2
