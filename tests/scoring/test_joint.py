@@ -76,7 +76,10 @@ def test_anybody_can_give_one_for_a_run_and_for_a_matrix(file, tmp_path):
     record = read_record(run)
     tasks = record.scores["tasks"]
     path = file({"accuracy": dict.fromkeys(tasks, 77.0), "backbone": record.identity.backbone})
-    assert score_run(run, joint=path)["joint"] == [77.0] * len(tasks)
+    found = score_run(run, joint=path)
+    assert found["joint"] == [77.0] * len(tasks)
+    diagonal = [record.scores["matrix"][i][i] for i in range(len(tasks))]
+    assert found["metrics"]["intransigence"] == pytest.approx(77.0 - sum(diagonal) / len(tasks))
     other = file({"accuracy": dict.fromkeys(tasks, 77.0), "backbone": "ViT-B-16/openai"})
     with pytest.raises(UsageError, match="is of the backbone ViT-B-16/openai; the run started from vlcl-mini"):
         score_run(run, joint=other)
@@ -85,3 +88,8 @@ def test_anybody_can_give_one_for_a_run_and_for_a_matrix(file, tmp_path):
     assert "joint" not in score_matrix(matrix, False)
     ended = vlcl("score", "--matrix", matrix, "--joint", file({"accuracy": [90, 80]}), "--json")
     assert ended.json["joint"] == [90.0, 80.0]
+    assert ended.json["metrics"]["intransigence"] == 25.0
+    shown = {
+        line.split("│")[2].strip() for line in vlcl("score", "--matrix", matrix).out.splitlines() if "Intr" in line
+    }
+    assert shown == {"–"}

@@ -100,6 +100,11 @@ _METRICS = (
         "score", _metric("zsd"), better="less", phrase="zero-shot degradation, before learning",
     ),
     Column(
+        "intransigence", "Intransigence", "Accuracy of a jointly trained model on each task, minus that just after the "
+        "task was learned. Less is better.",
+        "score", _metric("intransigence"), better="less", phrase="what joint training gains, right after learning",
+    ),
+    Column(
         "zero_shot", "Zero-shot", "Mean accuracy of the zero-shot model, before any task is learned.",
         "zero-shot", _metric("zero_shot"), phrase="before any task is learned", places=frozenset({"show"}),
     ),

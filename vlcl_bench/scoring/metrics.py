@@ -43,6 +43,7 @@ class Metrics:
     zero_shot: float | None
     zero_shot_transfer: float | None
     zsd: float | None
+    intransigence: float | None
     transfer_by_task: PerTask
     avg_by_task: PerTask
     last_by_task: PerTask
@@ -52,6 +53,7 @@ class Metrics:
     diagonal_by_task: PerTask
     zero_shot_by_task: PerTask
     zsd_by_task: PerTask
+    intransigence_by_task: PerTask
 
     def headlines(self) -> dict[str, float | None]:
         """The headline numbers alone, in the order of :data:`HEADLINES`."""
@@ -153,6 +155,12 @@ def _zsd(scores: ScoreMatrix) -> PerTask:
     return (None, *(max(float(row0[i]), *map(float, R[:i, i])) - float(R[i - 1, i]) for i in range(1, scores.T)))
 
 
+def _intransigence(scores: ScoreMatrix) -> PerTask:
+    if scores.joint is None:
+        return (None,) * scores.T
+    return tuple(float(scores.joint[i]) - float(scores.R[i, i]) for i in range(scores.T))
+
+
 BY_TASK: Mapping[str, Callable[[ScoreMatrix], PerTask]] = {
     "transfer": _transfer,
     "avg": _avg,
@@ -165,6 +173,7 @@ BY_TASK: Mapping[str, Callable[[ScoreMatrix], PerTask]] = {
     "zero_shot": _zero_shot,
     "zero_shot_transfer": _zero_shot_transfer,
     "zsd": _zsd,
+    "intransigence": _intransigence,
 }
 """Of each headline number its values by task, whose mean it is; those of two are not stated in :class:`Metrics`."""
 
@@ -189,10 +198,12 @@ def continual_metrics(
     * forgetting_i = max over i ≤ j ≤ T−1 of R[j, i], minus R[T, i], for i < T; row 0 excluded
     * ZSD_i = max over 0 ≤ j ≤ i−1 of R[j, i], minus R[i−1, i], for i ≥ 2 (zero-shot degradation, arXiv 2508.04227;
       of the first task it is 0 by definition, and does not count)
+    * intransigence_i = joint[i] − R[i, i] (Chaudhry et al., ECCV 2018)
 
-    FWT, ZSD and zero-shot need row 0; Transfer, BWT, FWT, ZSD and forgetting need T ≥ 2; else they are ``None``.
-    Raises :class:`UsageError` for anything that is not a square matrix of numbers from 0 to 100, and for a
-    matrix that looks like fractions (nothing above 1, something above 0) unless ``tiny`` vouches for percent.
+    FWT, ZSD and zero-shot need row 0, and intransigence the row ``joint``; Transfer, BWT, FWT, ZSD and
+    forgetting need T ≥ 2; else they are ``None``. Raises :class:`UsageError` for anything that is not a square
+    matrix of numbers from 0 to 100, and for a matrix that looks like fractions (nothing above 1, something
+    above 0) unless ``tiny`` vouches for percent.
     """
     scores = ScoreMatrix.of(R, zero_shot, joint, tiny=tiny)
     by_task = {name: values(scores) for name, values in BY_TASK.items()}
