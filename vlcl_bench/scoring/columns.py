@@ -130,6 +130,10 @@ _COSTS = (
         places=frozenset({"files", "markdown"}),
     ),
     Column(
+        "seconds_synthesise", "Synthesis", "Seconds spent on making synthetic pictures that were not stored yet.",
+        "cost", lambda run: sum(run.cost.seconds_synthesise), SECONDS, better="less", short="Synthesis s", places=BOARD,
+    ),
+    Column(
         "peak_memory_bytes", "Peak MB", "Largest memory of the process.",
         "cost", lambda run: run.cost.peak_memory_bytes, BYTES, 0, "less", short="Peak memory", scale=1e6, places=BOARD,
     ),
