@@ -170,7 +170,7 @@ def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
 
 
 def recall_table(scores: Mapping[str, Any]) -> Table:
-    """Recall after the last task by gallery, in percent, that of the untouched model in brackets."""
+    """Recall after the last task by gallery, in percent, that of the zero-shot model in brackets."""
     table = Table("after the last task", *[PREFIXES.sub("", task) for task in scores["tasks"]], box=None)
     for name, found in scores["retrieval"].items():
         if name != "rsum":
@@ -259,7 +259,7 @@ def drift_table(rows: Sequence[Drift]) -> Table:
     table = Table(title="at the last stage, of a task's test pictures", title_justify="left")
     if all(row.moved is None for row in rows):
         table.caption = "same: the same five best answers (a compact record has no logits)"
-    for heading in ("task", "n", "same as when learned", "another answer", "logit moved by", "same as untouched"):
+    for heading in ("task", "n", "same as when learned", "another answer", "logit moved by", "same as zero-shot"):
         table.add_column(heading, justify="left" if heading == "task" else "right")
     for row in rows:
         table.add_row(

@@ -1,7 +1,7 @@
 """How far a run's answers moved between stages, from stored predictions alone: no labels, no model.
 
 Says what accuracy hides: a method whose parameters are frozen gives the very same answers at every later stage, one
-that answers with the untouched model the same as at stage 0.
+that answers with the zero-shot model the same as at stage 0.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def drifts(frame: pd.DataFrame, tasks: Sequence[str]) -> list[Drift]:
         at = {stage: own[own["stage"] == stage].sort_values("sample") for stage in {0, place, last}}
         if any(len(part) != len(at[last]) for part in at.values()) or not len(at[last]):
             raise UsageError(f"the predictions of {task!r} are not complete", "Is the run finished?")
-        untouched = 100 * float(_same(at[0], at[last]).mean())
+        zero_shot = 100 * float(_same(at[0], at[last]).mean())
         if place == last:
-            found.append(Drift(task, len(at[last]), None, None, None, untouched))
+            found.append(Drift(task, len(at[last]), None, None, None, zero_shot))
             continue
         same = _same(at[place], at[last])
         kept = at[place]["top1"].to_numpy() == at[last]["top1"].to_numpy()
@@ -64,7 +64,7 @@ def drifts(frame: pd.DataFrame, tasks: Sequence[str]) -> list[Drift]:
         if LOGITS[0] in frame.columns and others.any():
             change = np.abs(at[place]["logit1"].to_numpy(np.float64) - at[last]["logit1"].to_numpy(np.float64))
             moved = float(change[others].mean())
-        found.append(Drift(task, len(same), 100 * float(same.mean()), moved, 100 * float((~kept).mean()), untouched))
+        found.append(Drift(task, len(same), 100 * float(same.mean()), moved, 100 * float((~kept).mean()), zero_shot))
     return found
 
 
