@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vlcl_bench.board import claims as module
-from vlcl_bench.board.claims import CLASSES, METHOD, claims, claims_page
+from baselines.auto_seed_vl2 import claims as module
+from baselines.auto_seed_vl2.claims import CLASSES, METHOD, claims, claims_page
 
 TASKS = {"one": 200, "two": 200, "three": 200}
 
 
-def entry(method: str = METHOD, variant: str = "", last: float = 0.6, before: float = 0.5, **more: Any) -> Any:
+def entry(method: str = METHOD, label: str = "", last: float = 0.6, before: float = 0.5, **more: Any) -> Any:
     """An entry of three seeds: right with ``last`` once learned, with ``before`` until then, with 0.5 untouched."""
     scores = {}
     for seed in range(3):
@@ -32,7 +32,7 @@ def entry(method: str = METHOD, variant: str = "", last: float = 0.6, before: fl
         log=log, identity=identity, footprint=SimpleNamespace(bytes_between_tasks=more.get("bytes", 1000))
     )
     return SimpleNamespace(
-        protocol=CLASSES, method=method, variant=variant, runs=dict.fromkeys(range(3), (None, record)),
+        protocol=CLASSES, method=method, label=label, runs=dict.fromkeys(range(3), (None, record)),
         item_scores=lambda: scores,
     )  # fmt: skip
 
@@ -57,18 +57,18 @@ def test_without_runs_nothing_is_said_to_be_reproduced_or_not():
 
 @pytest.mark.parametrize(("last", "verdict"), [(0.4, "reproduced"), (0.6, "not reproduced"), (0.8, "not reproduced")])
 def test_an_ablation_is_reproduced_where_it_costs_more_than_chance(last, verdict):
-    found = verdicts(entry(), entry(variant="consistency=False", last=last))
+    found = verdicts(entry(), entry(label="consistency=False", last=last))
     assert found["without consistency"] == verdict
     assert found["without meta-update of the generator"] == "not run yet"
 
 
 @pytest.mark.parametrize(("last", "verdict"), [(0.6, "reproduced"), (0.4, "not reproduced"), (0.8, "not reproduced")])
 def test_that_pruning_costs_nothing_is_reproduced_where_the_interval_is_small(last, verdict):
-    assert verdicts(entry(), entry(variant="pruning=False", last=last))["without seed pruning"] == verdict
+    assert verdicts(entry(), entry(label="pruning=False", last=last))["without seed pruning"] == verdict
 
 
 def test_that_nothing_is_seen_does_not_show_that_there_is_nothing():
-    found = {one.claim: one for one in claims([entry(), entry(variant="pruning=False", restless=True)])}[
+    found = {one.claim: one for one in claims([entry(), entry(label="pruning=False", restless=True)])}[
         "without seed pruning"
     ]
     assert found.verdict == "not testable"
@@ -77,7 +77,7 @@ def test_that_nothing_is_seen_does_not_show_that_there_is_nothing():
 
 @pytest.mark.parametrize(("memory", "said"), [(100, False), (101, True)])
 def test_a_memory_that_was_never_full_is_told_of_pruning(memory, said):
-    found = claims([entry(memory=memory), entry(variant="pruning=False")])
+    found = claims([entry(memory=memory), entry(label="pruning=False")])
     measured = next(one.measured for one in found if one.claim == "without seed pruning")
     assert ("never full" in measured) is said
 
@@ -93,7 +93,7 @@ def test_a_margin_that_the_untouched_model_has_too_says_nothing():
     others = entry("generative_replay", last=0.3), entry("zero_shot", last=0.5)
     found = next(one for one in claims([entry(), *others]) if one.claim == "better than generative replay")
     assert found.verdict == "not testable"
-    assert "the untouched model is better by" in found.measured
+    assert "the zero-shot model is better by" in found.measured
     near = entry("generative_replay", last=0.45), entry("zero_shot", last=0.5)
     assert verdicts(entry(last=0.9), *near)["better than generative replay"] == "reproduced"
 
@@ -145,7 +145,7 @@ def test_less_variance_where_it_does_not_matter_is_not_less_variance_everywhere(
 
 
 def test_the_page_is_a_table_with_a_line_for_each_claim_and_says_what_a_verdict_means():
-    page = claims_page([entry(), entry(variant="consistency=False", last=0.3)])
+    page = claims_page([entry(), entry(label="consistency=False", last=0.3)])
     assert page.startswith("# Auto-Seed VL2: claimed and measured\n")
     assert page.count("\n| ") == 2 + len(claims([]))
     line = next(line for line in page.splitlines() if line.startswith("| without consistency | -6.8 | mini-c2r | -"))

@@ -18,11 +18,11 @@ from vlcl_bench.board.agreement import (
     agreements,
     spearman,
 )
-from vlcl_bench.board.build import variant
 from vlcl_bench.board.published import published_rows
 from vlcl_bench.board.reported import published_methods
 from vlcl_bench.board.rows import RunSummary, board_rows
-from vlcl_bench.methods.card import make_settings
+from vlcl_bench.board.summaries import label
+from vlcl_bench.methods.card import MethodCard
 from vlcl_bench.methods.registry import load_method
 from vlcl_bench.protocols.load import load_protocol
 
@@ -51,8 +51,8 @@ def runs(key, values, seeds=(0, 1, 2), **changes):
         "protocol_title": "Mini",
         "method": method,
         "method_title": method.upper(),
-        "configuration": f"{method}/{words}",
-        "variant": words,
+        "entry_id": f"{method}/{words}",
+        "label": words,
         "track": "standard",
         "deterministic": False,
         "backbone": "mini",
@@ -80,7 +80,7 @@ def told(*parts):
 
 
 def names(one):
-    return [(pair.row.method, pair.row.variant) for pair in one.pairs]
+    return [(pair.row.method, pair.row.label) for pair in one.pairs]
 
 
 def brute(xs, ys):
@@ -129,7 +129,7 @@ def test_measured_means_are_compared_with_the_published_values_of_the_same_metho
             xs, ys = zip(*((measured[key][i], ORDER_I[key][i]) for key in names(one)), strict=True)
             assert one.spearman[metric] == pytest.approx(brute(xs, ys), abs=5.1e-5)
     for pair in whole.pairs:
-        key = (pair.row.method, pair.row.variant)
+        key = (pair.row.method, pair.row.label)
         assert tuple(pair.published[name] for name in METRICS) == ORDER_I[key]
         assert [pair.measured(name) for name in METRICS] == pytest.approx(measured[key])
 
@@ -164,7 +164,7 @@ def test_fewer_than_four_methods_in_common_give_no_number():
     [
         {"status": "self-reported"},
         {"seeds": (0, 1)},
-        {"variant": "weight=3.0"},
+        {"label": "weight=3.0"},
         {"track": "open-budget"},
         {"protocol": "mini-dev"},
         {"protocol": "mini-c2r"},
@@ -176,7 +176,7 @@ def test_fewer_than_four_methods_in_common_give_no_number():
 )
 def test_a_row_that_is_no_ranked_default_of_a_published_method_does_not_enter(change):
     others = [runs(key, ORDER_I[key]) for key in FOUR]
-    extra = runs(("wise_ft", ""), (99.0, 99.0, 99.0), **{"configuration": "another", **change})
+    extra = runs(("wise_ft", ""), (99.0, 99.0, 99.0), **{"entry_id": "another", **change})
     assert told(*others, extra) == told(*others) != []
 
 
@@ -188,7 +188,7 @@ def test_a_method_without_one_of_the_numbers_does_not_enter():
 
 def test_a_backbone_is_never_compared_with_another_ones_rows():
     one = [runs(key, ORDER_I[key]) for key in FOUR]
-    turned = [runs(key, [-x for x in ORDER_I[key]], backbone="a-worse-one", configuration=f"{key}w") for key in FOUR]
+    turned = [runs(key, [-x for x in ORDER_I[key]], backbone="a-worse-one", entry_id=f"{key}w") for key in FOUR]
     worse, mini = found(*one, *turned)
     assert (worse.backbone, worse.spearman["avg"]) == ("a-worse-one", -1.0)
     assert (mini.backbone, mini.spearman["avg"]) == ("mini", 1.0)
@@ -196,11 +196,11 @@ def test_a_backbone_is_never_compared_with_another_ones_rows():
 
 def test_of_two_configurations_of_a_method_one_enters_whatever_their_order():
     others = [runs(key, ORDER_I[key]) for key in FOUR]
-    again = runs(("l2", ""), (90.0, 90.0, 90.0), configuration="z-later")
+    again = runs(("l2", ""), (90.0, 90.0, 90.0), entry_id="z-later")
     (first,), (second,) = found(*others, again), found(again, *reversed(others))
     assert first == second
     assert names(first) == FOUR
-    assert next(pair.row.configuration for pair in first.pairs if pair.row.method == "l2") == "l2/"
+    assert next(pair.row.entry_id for pair in first.pairs if pair.row.method == "l2") == "l2/"
 
 
 def test_a_number_that_is_not_defined_is_shown_as_a_dash():
@@ -231,7 +231,7 @@ def test_every_mapped_name_is_published_on_both_streams():
 @pytest.mark.parametrize("protocol", STREAMS)
 def test_zscl_star_has_the_words_that_the_board_gives_it(protocol):
     for given, words in (({"l2_weight": 0}, "l2_weight=0.0"), ({}, "")):
-        config = make_settings(load_method("zscl"), given, load_protocol(protocol).scale).model_dump(mode="json")
-        record = SimpleNamespace(identity=SimpleNamespace(method="zscl", protocol=protocol, settings=config))
-        assert variant(record) == words
+        card = MethodCard.of(load_method("zscl"), given, load_protocol(protocol).scale)
+        record = SimpleNamespace(identity=SimpleNamespace(settings=card.settings), defaults=card.defaults)
+        assert label(record) == words
         assert ("zscl", words) in PUBLISHED_NAMES

@@ -198,7 +198,7 @@ def test_an_entry_opens_with_its_matrix_curves_seeds_settings_and_sources(page):
     dialog = opened(page, "Strong")
     text = dialog.text
     for words in (
-        "Identical to zero-shot",
+        "Unchanged from zero-shot",
         "2 of 6",
         "learning_rate",
         "submissions/strong/runs/strong-1",

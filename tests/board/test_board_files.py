@@ -7,12 +7,33 @@ from pathlib import Path
 import pytest
 from support.harness import vlcl
 
-from vlcl_bench.board.build import ablation, board_files, build_from_runs, check_board
-from vlcl_bench.board.known import Known
+from vlcl_bench.board.build import board_of
+from vlcl_bench.board.build import build_from_runs as build_declared
+from vlcl_bench.board.build import check_board as check_declared
+from vlcl_bench.board.summaries import ablation
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.records.files import read_record, write_record
+from vlcl_bench.submissions.declared import SubmissionDeclarations
 
 ROOT = Path(__file__).parents[2]
+
+
+def board_files(runs, **how):
+    board = board_of(runs, SubmissionDeclarations(), **how)
+    return board.files, board.counts
+
+
+def build_from_runs(runs, out, **how):
+    return build_declared(runs, out, SubmissionDeclarations(), **how)
+
+
+def check_board(runs, out, **how):
+    return check_declared(runs, out, SubmissionDeclarations(), **how)
+
+
+def why_unranked(folder):
+    record = read_record(folder)
+    return ablation(record, SubmissionDeclarations().of(folder, record))
 
 
 @pytest.fixture
@@ -113,7 +134,7 @@ def test_a_marker_without_an_end_is_refused(runs, tmp_path):
 
 def test_zero_shot_is_itself_in_all_cells_before_their_task(runs):
     entries = json.loads(board_files(runs, include_unverifiable=False)[0]["leaderboard.json"])["entries"]
-    assert [one["identical_to_zero_shot"] for one in entries] == [{"cells": 55, "of": 55}] * 2
+    assert [one["unchanged_from_zero_shot"] for one in entries] == [{"cells": 55, "of": 55}] * 2
 
 
 def test_the_same_run_in_full_and_compact_is_one_run(runs, tmp_path):
@@ -153,7 +174,7 @@ def l2_run(tmp_path):
         record = read_record(source)
         identity = record.identity.model_copy(update={"settings": {**record.identity.settings, **settings}})
         write_record(folder, record.model_copy(update={"identity": identity, "run_hash": identity.run_hash}))
-        return ablation(folder, read_record(folder), Known())
+        return why_unranked(folder)
 
     return folder, with_settings
 
@@ -184,13 +205,13 @@ def test_of_another_peoples_method_the_only_undeclared_settings_are_ranked(l2_ru
 
     first = mine / "runs" / folder.name
     put(folder.name, weight=1)
-    assert ablation(first, read_record(first), Known()) == ""
+    assert why_unranked(first) == ""
     put("other", weight=2)
     for run in (first, mine / "runs" / "other"):
-        assert ablation(run, read_record(run), Known()) == "one of several settings, none of which is declared"
+        assert why_unranked(run) == "one of several settings, none of which is declared"
     declared.write_text(declared.read_text() + "entries = [{ weight = 2 }]\n")
     for run in (first, mine / "runs" / "other"):
-        assert ablation(run, read_record(run), Known()) == ""
+        assert why_unranked(run) == ""
 
 
 def test_runs_that_are_in_no_submission_may_be_ranked_whatever_their_settings(l2_run):
@@ -202,6 +223,54 @@ def test_runs_that_are_in_no_submission_may_be_ranked_whatever_their_settings(l2
 def test_the_committed_ablations_are_shown_and_not_ranked():
     rows = json.loads((ROOT / "leaderboard" / "leaderboard.json").read_text())["entries"]
     own = [row for row in rows if (row["protocol"], row["method"]) == ("mini-c2r", "auto_seed_vl2")]
-    assert [row["variant"] for row in own if row["rank"] is not None] == [""]
+    assert [row["label"] for row in own if row["rank"] is not None] == [""]
     assert len(own) == 11
-    assert {row["variant"] for row in rows if row["method"] == "er_vlm" and row["rank"]} == {"", "budget=equal_bytes"}
+    assert {row["label"] for row in rows if row["method"] == "er_vlm" and row["rank"]} == {"", "budget=equal_bytes"}
+
+
+# What has changed since
+
+
+def test_a_record_of_an_earlier_source_of_a_reference_method_says_so_and_stays_ranked(l2_run):
+    folder, _ = l2_run
+    runs = folder.parents[2]
+
+    def texts():
+        files, _ = board_files(runs)
+        (entry,) = json.loads(files["leaderboard.json"])["entries"]
+        return entry, files
+
+    entry, files = texts()
+    assert entry["earlier_source"] is False
+    assert "of an earlier source" not in files["README.md"]
+    record = read_record(folder)
+    identity = record.identity.model_copy(update={"method_source_sha256": "0" * 64})
+    changed = record.model_copy(update={"identity": identity, "run_hash": identity.run_hash, "deterministic": True})
+    write_record(folder, changed)
+    entry, files = texts()
+    assert entry["earlier_source"] is True
+    assert (entry["rank"], entry["metrics"]["avg"]["mean"]) == (1, round(record.scores["metrics"]["avg"], 4))
+    assert "| rescored, of an earlier source |" in files["README.md"]
+    assert ",rescored,yes,yes,1," in files["leaderboard.csv"]
+    assert '"earlier":true' in files["index.html"]
+
+
+def test_what_a_strangers_record_says_of_its_defaults_labels_it_and_does_not_rank_it(l2_run):
+    folder, _ = l2_run
+    home = folder.parents[1]
+    mine = home.with_name("mine")
+    shutil.copytree(home, mine)
+    shutil.rmtree(home)
+    declared = mine / "submission.toml"
+    declared.write_text(declared.read_text().replace("../../baselines/l2.py", "method.py"))
+    record = read_record(mine / "runs" / folder.name)
+    shutil.rmtree(mine / "runs")
+    for weight in (1, 2):
+        identity = record.identity.model_copy(update={"method": "mine", "config": {"weight": weight}})
+        changes = {"identity": identity, "run_hash": identity.run_hash, "defaults": {"weight": weight}}
+        target = mine / "runs" / identity.run_hash
+        shutil.copytree(next(ROOT.glob(f"submissions/l2/runs/{folder.name}")), target)
+        write_record(target, record.model_copy(update=changes))
+    entries = json.loads(board_files(mine.parent)[0]["leaderboard.json"])["entries"]
+    assert [entry["unranked"] for entry in entries] == ["one of several settings, none of which is declared"] * 2
+    assert {entry["label"] for entry in entries} == {""}

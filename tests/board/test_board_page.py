@@ -17,14 +17,16 @@ import pandas as pd
 import pytest
 from support.boards import HOSTILE, TASKS, board, items, run, three
 
-from vlcl_bench.board.build import board_files
-from vlcl_bench.board.detail import detail_of, unmoved_cells
+from vlcl_bench.board.build import board_of
+from vlcl_bench.board.detail import detail_of
 from vlcl_bench.board.files import board_text
 from vlcl_bench.board.render.page import embedded
 from vlcl_bench.common.fileio import sha256_file
 from vlcl_bench.errors import IntegrityError
 from vlcl_bench.records.files import PREDICTIONS_NAME, read_predictions, read_record, write_record
 from vlcl_bench.records.schema import Identity, Record
+from vlcl_bench.scoring.drift import unchanged_cells
+from vlcl_bench.submissions.declared import SubmissionDeclarations
 
 ROOT = Path(__file__).parents[2]
 BUILD = (
@@ -100,13 +102,13 @@ def test_the_data_hold_ranges_intervals_cost_and_cells_of_every_entry(page):
     assert (entries["once"]["rank"], entries["once"]["unranked"]) == (None, "n = 1 of 3 seeds")
     low, high = entries["strong"]["intervals"]["avg"]
     assert low < entries["strong"]["metrics"]["avg"][0] < high
-    assert entries["strong"]["still"] == [2, 6]
+    assert entries["strong"]["unchanged"] == [2, 6]
     assert entries["strong"]["cost"]["replayed_samples"] == 12
-    assert np.shape(entries["strong"]["matrices"]["aware"]) == (5, 4)
+    assert np.shape(entries["strong"]["matrices"]["task-aware"]) == (5, 4)
     assert [one["seed"] for one in entries["strong"]["runs"]] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("field", ["method_title", "variant", "unranked_because"])
+@pytest.mark.parametrize("field", ["method_title", "label", "unranked_because"])
 def test_half_a_character_is_refused_before_anything_is_written(field):
     with pytest.raises(IntegrityError, match="half a character"):
         run("plain", **{field: "name\ud800"})
@@ -122,7 +124,7 @@ def test_a_reported_record_cannot_say_what_the_tasks_of_others_are():
     shown = {entry["method"]: entry["matrices"] for entry in protocol["entries"]}
     assert protocol["tasks"] == list(TASKS)
     assert shown["aaa"] == {}
-    assert np.shape(shown["solo"]["aware"]) == (5, 4)
+    assert np.shape(shown["solo"]["task-aware"]) == (5, 4)
 
 
 def test_the_erratum_and_its_right_value_follow_from_the_published_rows(page):
@@ -141,19 +143,19 @@ def test_cells_count_only_where_every_answer_is_the_untouched_models():
         for sample in range(3)
     ]
     frame = pd.DataFrame(rows).astype({"task": "category"})
-    assert unmoved_cells(frame, ("a", "b", "c")) == {(1, 2), (1, 3), (2, 3)}
+    assert unchanged_cells(frame, ("a", "b", "c")) == {(1, 2), (1, 3), (2, 3)}
     moved = (frame["stage"] == 2) & (frame["task"] == "c") & (frame["sample"] == 1)
     frame.loc[moved, "top2"] = 4
     shuffled = frame.sample(frac=1, random_state=0)
-    assert unmoved_cells(shuffled, ("a", "b", "c")) == {(1, 2), (1, 3)}
+    assert unchanged_cells(shuffled, ("a", "b", "c")) == {(1, 2), (1, 3)}
 
 
 def test_an_entrys_cells_are_those_that_stood_still_in_all_seeds():
     runs = three("plain", 50)
     changed = [run("plain", 0, 50), *runs[1:]]
-    object.__setattr__(changed[0].detail, "still", frozenset({(1, 2)}))
+    object.__setattr__(changed[0].detail, "unchanged_from_zero_shot", frozenset({(1, 2)}))
     entry = json.loads(board_text(changed)["leaderboard.json"])["entries"][0]
-    assert entry["identical_to_zero_shot"] == {"cells": 1, "of": 6}
+    assert entry["unchanged_from_zero_shot"] == {"cells": 1, "of": 6}
 
 
 @pytest.mark.parametrize(
@@ -223,10 +225,10 @@ def synthetic_records(folder: Path, count: int) -> None:
 def test_two_hundred_records_are_built_within_half_a_minute(tmp_path, capsys):
     synthetic_records(tmp_path / "submissions", 200)
     wall, processor = time.perf_counter(), time.process_time()
-    files, counts = board_files(tmp_path / "submissions", include_unverifiable=False)
+    built = board_of(tmp_path / "submissions", SubmissionDeclarations())
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     with capsys.disabled():
-        size = len(files["index.html"].encode()) / 1e6
+        size = len(built.files["index.html"].encode()) / 1e6
         print(f"\n200 records: {processor:.1f} s of processor time, {wall:.1f} s in all; the page has {size:.1f} MB")
-    assert counts == {"runs": 200, "rescored": 200}
+    assert built.counts == {"runs": 200, "rescored": 200}
     assert processor <= 30  # the clock on the wall depends on what else runs here

@@ -12,6 +12,7 @@ import pytest
 
 from vlcl_bench.board.files import RunSummary, board_rows, board_text
 from vlcl_bench.errors import IntegrityError
+from vlcl_bench.scoring.columns import by_unit, columns
 
 
 def run(method="ft", seed=0, avg=60.0, **changes):
@@ -23,7 +24,7 @@ def run(method="ft", seed=0, avg=60.0, **changes):
         protocol_title="Mini MTIL, order I",
         method=method,
         method_title=method.upper(),
-        configuration="default-digest",
+        entry_id="default-digest",
         seed=seed,
         track="standard",
         deterministic=False,
@@ -157,7 +158,7 @@ def test_a_run_without_scores_keeps_its_row_unranked_and_never_shrinks_n():
 
 @pytest.mark.parametrize(
     "change",
-    [{"configuration": "other"}, {"backbone": "other"}, {"track": "open-budget"}, {"protocol": "mini-c2r"}],
+    [{"entry_id": "other"}, {"backbone": "other"}, {"track": "open-budget"}, {"protocol": "mini-c2r"}],
 )
 def test_seeds_of_different_set_ups_are_never_mixed(change):
     rows = board_rows([run(seed=0), run(seed=1), run(seed=2, **change)])
@@ -189,7 +190,7 @@ def test_differences_are_taken_from_unrounded_means_of_the_l2_row():
 
 
 def test_the_default_l2_is_the_baseline_and_never_that_of_another_backbone():
-    variant = three("l2", 90, 91, 92, configuration="a-first", variant="strength = 9")
+    variant = three("l2", 90, 91, 92, entry_id="a-first", label="strength = 9")
     runs = [*three("l2", 60, 61, 62), *variant, *three("ft", 50, 51, 52)]
     runs += three("ft", 50, 51, 52, backbone="other")
     rows = [row for row in board_rows(runs) if row.method == "ft"]
@@ -201,7 +202,11 @@ def test_cost_is_the_median_over_seeds():
     runs = [run(seed=s, cost={"seconds_total": x, "peak_memory_bytes": 2.5e8}) for s, x in enumerate(seconds)]
     assert by_method(runs)["ft"].cost["seconds_total"] == 30.0
     cost_line = measured_lines(runs, "FT")[1]
-    assert cost_line == "| FT | mini-vit | 3 | 30.0 | – | – | 250 |" + " – |" * 7
+    known = {"seconds_total": "30.0", "peak_memory_bytes": "250"}
+    cells = [known.get(column.id, "–") for column in by_unit(columns("cost", "samples", place="markdown"))]
+    assert cost_line == f"| FT | mini-vit | 3 | {' | '.join(cells)} |"
+    assert cells[0] == "30.0"
+    assert sorted(set(cells)) == ["250", "30.0", "–"]
 
 
 def test_task_agnostic_scores_stand_in_a_table_of_their_own():

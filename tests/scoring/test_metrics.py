@@ -30,7 +30,7 @@ DERIVED = {
 }
 
 
-def brute_force(R, zero_shot):
+def brute_force(R, zero_shot, joint):
     """The definitions of docs/design.md, as loops over a 1-based table with row 0."""
     T = len(R)
     A = [[None, *zero_shot]] + [[None, *row] for row in R]
@@ -43,11 +43,12 @@ def brute_force(R, zero_shot):
         "fwt_raw": 0.0,
         "forgetting": 0.0,
     }
-    total |= {"diagonal": 0.0, "zero_shot": 0.0, "zero_shot_transfer": 0.0}
+    total |= {"diagonal": 0.0, "zero_shot": 0.0, "zero_shot_transfer": 0.0, "zsd": 0.0, "intransigence": 0.0}
     for i in range(1, T + 1):
         total["last"] += A[T][i] / T
         total["diagonal"] += A[i][i] / T
         total["zero_shot"] += A[0][i] / T
+        total["intransigence"] += (joint[i - 1] - A[i][i]) / T
         for j in range(1, T + 1):
             total["avg"] += A[j][i] / T / T
         if i >= 2:
@@ -56,6 +57,10 @@ def brute_force(R, zero_shot):
             total["fwt"] += (A[i - 1][i] - A[0][i]) / (T - 1)
             total["fwt_raw"] += A[i - 1][i] / (T - 1)
             total["zero_shot_transfer"] += A[0][i] / (T - 1)
+            most = -1.0
+            for j in range(i):  # 0 <= j <= i - 1
+                most = A[j][i] if A[j][i] > most else most
+            total["zsd"] += (most - A[i - 1][i]) / (T - 1)
         if i < T:
             best = A[i][i]
             for j in range(i, T):
@@ -105,13 +110,16 @@ def test_derived_tables_of_the_facts_hold_within_their_rounding(stream, method):
 @pytest.mark.parametrize("seed", range(5))
 def test_every_headline_agrees_with_brute_force(T, seed):
     rng = np.random.default_rng(seed)
-    R, row = rng.uniform(0, 100, (T, T)), rng.uniform(0, 100, T)
-    expected = brute_force(R.tolist(), row.tolist())
-    assert continual_metrics(R, row).headlines() == pytest.approx(expected, rel=1e-12)
+    R, row, joint = rng.uniform(0, 100, (T, T)), rng.uniform(0, 100, T), rng.uniform(0, 100, T)
+    expected = brute_force(R.tolist(), row.tolist(), joint.tolist())
+    assert continual_metrics(R, row, joint).headlines() == pytest.approx(expected, rel=1e-12)
+    without = continual_metrics(R, row).headlines()
+    assert without.pop("intransigence") is None
+    assert without == pytest.approx({name: expected[name] for name in without}, rel=1e-12)
 
 
 def test_per_task_parts_by_hand_and_their_means_are_the_headlines():
-    m = continual_metrics([[50, 20, 30], [60, 70, 50], [40, 65, 90]], [45, 25, 35])
+    m = continual_metrics([[50, 20, 30], [60, 70, 50], [40, 65, 90]], [45, 25, 35], [80, 75, 85])
     assert m.transfer_by_task == (None, 20, 40)
     assert m.avg_by_task == (50, pytest.approx(155 / 3), pytest.approx(170 / 3))
     assert m.last_by_task == (40, 65, 90)
@@ -120,6 +128,7 @@ def test_per_task_parts_by_hand_and_their_means_are_the_headlines():
     assert m.forgetting_by_task == (20, 5, None)
     assert m.diagonal_by_task == (50, 70, 90)
     assert m.zero_shot_by_task == (45, 25, 35)
+    assert m.intransigence_by_task == (30, 5, -5)
     assert (m.fwt_raw, m.zero_shot_transfer) == (35, 30)
     for name in PER_TASK:
         defined = [x for x in getattr(m, name) if x is not None]
@@ -133,6 +142,22 @@ def test_forgetting_leaves_out_row_zero_and_the_last_row():
     assert m.forgetting == -5
 
 
+def test_zero_shot_degradation_is_the_drop_from_the_best_before_a_task_is_learned():
+    # Task 2 is best at row 0, task 3 after the first task; the learned task and what comes after do not count.
+    m = continual_metrics([[50, 10, 40], [60, 70, 15], [40, 65, 90]], [99, 25, 35])
+    assert m.zsd_by_task == (None, 15, 25)
+    assert m.zsd == 20
+    assert continual_metrics([[50, 30, 40], [60, 70, 45], [40, 65, 90]], [99, 25, 35]).zsd == 0
+    assert continual_metrics([[50, 10], [45, 80]]).zsd is None  # row 0 counts, and is not known
+
+
+def test_intransigence_is_what_joint_training_gains_over_the_diagonal():
+    m = continual_metrics([[50, 10], [45, 80]], joint=[90, 70])
+    assert m.intransigence_by_task == (40, -10)
+    assert m.intransigence == 15
+    assert json.dumps(continual_metrics([[50, 10], [45, 80]]).to_dict()["intransigence"]) == "null"
+
+
 def test_transfer_takes_the_mean_per_task_first():
     R = np.full((3, 3), 50.0)
     R[0, 1], R[0, 2], R[1, 2] = 90, 30, 30
@@ -142,8 +167,8 @@ def test_transfer_takes_the_mean_per_task_first():
 def test_one_task_has_neither_transfer_nor_backward_or_forward_parts():
     m = continual_metrics([[80.0]], [70.0])
     assert (m.avg, m.last, m.diagonal, m.zero_shot) == (80, 80, 80, 70)
-    names = ("transfer", "bwt", "fwt", "fwt_raw", "forgetting", "zero_shot_transfer")
-    assert [getattr(m, name) for name in names] == [None] * 6
+    names = ("transfer", "bwt", "fwt", "fwt_raw", "forgetting", "zero_shot_transfer", "zsd")
+    assert [getattr(m, name) for name in names] == [None] * 7
 
 
 def test_without_row_zero_forward_transfer_and_zero_shot_are_none():

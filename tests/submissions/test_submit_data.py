@@ -435,3 +435,47 @@ def test_what_may_be_shown(text, found):
     why = unsafe(text)
     assert found in why
     assert bool(why) == bool(found)
+
+
+# What is stated, and what has changed since
+
+
+@pytest.mark.parametrize("change", ["fewer metrics", "no twin"])
+def test_scores_that_a_record_does_not_state_refuse_nothing(mine, change):
+    def without(record):
+        if change == "fewer metrics":
+            for name in ("fwt_raw", "diagonal", "diagonal_by_task"):
+                del record["scores"]["metrics"][name]
+        else:
+            del record["scores"]["agnostic"]
+
+    assert mine.severe() == []
+    mine.edit_record(without)
+    assert mine.severe() == []
+
+
+@pytest.mark.parametrize("key", ["matrix", "zero_shot"])
+def test_a_list_that_is_stated_is_stated_whole(mine, key):
+    mine.edit_record(lambda record: record["scores"][key].pop())
+    (fault,) = [fault for fault in mine.check() if fault.severe]
+    assert (fault.code, f"the length of {key}" in fault.message) == ("scores", True)
+
+
+def test_a_score_that_no_predictions_give_is_refused(mine):
+    mine.edit_record(lambda record: record["scores"]["metrics"].update(brilliance=100.0))
+    (fault,) = [fault for fault in mine.check() if fault.severe]
+    assert fault.code == "scores"
+    assert "metrics.brilliance is stated as 100.0; its predictions give nothing" in fault.message.replace("'", "")
+
+
+def test_records_of_an_earlier_source_of_a_reference_method_are_remarked_and_not_refused(tmp_path):
+    source = committed("mini-mtil-1", 0, "l2")
+    l2 = Mine(tmp_path / "submissions" / "l2")
+    shutil.copytree(source, l2.folder / "runs" / source.name)
+    shutil.copy(ROOT / "submissions" / "l2" / "submission.toml", l2.folder)
+    assert "earlier-source" not in notes(l2.check())
+    l2.edit_record(lambda record: record["identity"].update(method_source_sha256="0" * 64))
+    assert l2.severe() == []
+    assert "earlier-source" in notes(l2.check())
+    mine = l2.folder.rename(l2.folder.with_name("mine"))  # under another name it is nobody's reference
+    assert "other-method" in [fault.code for fault in check_data(mine) if fault.severe]

@@ -20,7 +20,7 @@ from vlcl_bench.records.files import (
     read_record,
     write_predictions,
 )
-from vlcl_bench.submissions.rerun import RERUN_NAME, rerun_of
+from vlcl_bench.records.reruns import RERUN_NAME, rerun_of
 
 BODY = """
     def learn(self, task, ctx):

@@ -40,7 +40,7 @@ def run(
         "protocol_title": f"Title of {protocol}",
         "method": method,
         "method_title": method.title(),
-        "configuration": f"{zlib.crc32(method.encode()):08x}",
+        "entry_id": f"{zlib.crc32(method.encode()):08x}",
         "seed": seed,
         "track": "standard",
         "deterministic": False,
@@ -65,8 +65,8 @@ def run(
             tasks=tuple(scores),
             samples=tuple(one.shape[1] for one in scores.values()),
             settings={"learning_rate": 0.001, "why": HOSTILE},
-            matrices={"aware": rows, "agnostic": half},
-            still=frozenset({(1, 2), (1, 3)}),
+            matrices={"task-aware": rows, "task-agnostic": half},
+            unchanged_from_zero_shot=frozenset({(1, 2), (1, 3)}),
             items=scores,
         ),
     }
@@ -89,6 +89,6 @@ def board() -> list[RunSummary]:
         run("once", 0, 95),
         run("still", 0, 50, deterministic=True),
         run("claimed", 0, 97, status="self-reported"),
-        *three("sneaky", 45, method_title=HOSTILE, variant=f'"><svg onload=alert(2)> {HOSTILE}'),
+        *three("sneaky", 45, method_title=HOSTILE, label=f'"><svg onload=alert(2)> {HOSTILE}'),
         *three("elsewhere", 55, protocol="mini-mtil-2"),
     ]

@@ -16,20 +16,20 @@ import numpy as np
 import pandas as pd
 
 from vlcl_bench.board.published import PublishedRow, derived_values
-from vlcl_bench.board.render.markdown import table
+from vlcl_bench.board.render.tables import table
 from vlcl_bench.board.reported import MATRIX_SOURCE
 from vlcl_bench.board.rows import BoardRow, preference
+from vlcl_bench.scoring.columns import HEADLINES
 from vlcl_bench.scoring.metrics import format_metric
 
 TITLE = "Agreement with the published order"
-METRICS = ("transfer", "avg", "last")
-LABELS = ("Transfer", "Avg", "Last")
+METRICS = tuple(column.id for column in HEADLINES)
 FEWEST = 4  # three methods have six orders, one of which is the published one: that would say nothing
 
 STREAMS = {"mini-mtil-1": "mtil-1", "mini-mtil-2": "mtil-2"}
 SETTING = "ViT-B/16"
 
-# (method, variant on the board) to its names in the published tables; where several have values, the first counts.
+# (method, label on the board) to its names in the published tables; where several have values, the first counts.
 # Zero-shot is left out: its place depends on how much the backbone knows, not on how a method learns.
 PUBLISHED_NAMES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("finetune", ""): ("Continual Finetune", "Continual-FT"),
@@ -97,8 +97,8 @@ class Agreement:
             "methods": [
                 {
                     "method": pair.row.method,
-                    "variant": pair.row.variant,
-                    "configuration": pair.row.configuration,
+                    "label": pair.row.label,
+                    "entry_id": pair.row.entry_id,
                     "measured": {name: float(np.around(pair.measured(name), 4)) + 0.0 for name in METRICS},
                     "published_as": pair.published_as,
                     "published": dict(pair.published),
@@ -112,12 +112,12 @@ class Agreement:
 def agreements(rows: Iterable[BoardRow], published: Sequence[PublishedRow]) -> list[Agreement]:
     """Every mini stream and backbone with at least :data:`FEWEST` methods in common with its published table.
 
-    Only ranked rows of the standard track count, in the configuration that :data:`PUBLISHED_NAMES` names, and only
+    Only ranked rows of the standard track count, with the settings that :data:`PUBLISHED_NAMES` names, and only
     published rows of status ``reported``. Where :data:`ANOTHER_ALGORITHM` is among them, a second entry leaves it
     out. The order of ``rows`` does not matter.
     """
     ranked = [row for row in rows if row.rank is not None and row.track == "standard" and row.protocol in STREAMS]
-    found = []
+    measured = []
     for protocol, backbone in sorted({(row.protocol, row.backbone) for row in ranked}):
         pairs = _pairs([row for row in ranked if (row.protocol, row.backbone) == (protocol, backbone)], published)
         others = [pair for pair in pairs if pair.row.method != ANOTHER_ALGORITHM]
@@ -125,8 +125,8 @@ def agreements(rows: Iterable[BoardRow], published: Sequence[PublishedRow]) -> l
         for without, chosen in choices.items():
             if len(chosen) >= FEWEST:
                 rho = _correlations(chosen)
-                found.append(Agreement(protocol, STREAMS[protocol], backbone, without, tuple(chosen), rho))
-    return found
+                measured.append(Agreement(protocol, STREAMS[protocol], backbone, without, tuple(chosen), rho))
+    return measured
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
@@ -150,15 +150,17 @@ def agreement_markdown(found: Sequence[Agreement]) -> str:
         for one in found
     ]
     return f"## {TITLE}\n\n{INTRO}\n\n" + table(
-        ["Streams", "Backbone", "n", *LABELS, "Methods"], body, right=range(2, 3 + len(LABELS))
+        ["Streams", "Backbone", "n", *(column.label for column in HEADLINES), "Methods"],
+        body,
+        right=range(2, 3 + len(HEADLINES)),
     )
 
 
 def _pairs(rows: Sequence[BoardRow], published: Sequence[PublishedRow]) -> list[Pair]:
     """The methods of one protocol and backbone that were published, in the order of the table of names."""
     pairs = []
-    for (method, variant), names in PUBLISHED_NAMES.items():
-        same = [row for row in rows if (row.method, row.variant) == (method, variant)]
+    for (method, label), names in PUBLISHED_NAMES.items():
+        same = [row for row in rows if (row.method, row.label) == (method, label)]
         able = [row for row in same if all(row.mean(name) is not None for name in METRICS)]
         if not able:
             continue

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vlcl_bench.board.build import configuration_digest, variant
-from vlcl_bench.board.known import Known
+from vlcl_bench.board.summaries import entry_id, label
 from vlcl_bench.errors import UsageError, nearest
 from vlcl_bench.protocols.load import load_protocol
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
@@ -21,54 +20,52 @@ PLACES = (Path("submissions"), Path("runs"))
 
 @dataclass(frozen=True)
 class Entry:
-    """Runs that differ in their seeds only: ``runs`` by seed, with their folders. ``variant`` is empty for defaults."""
+    """Runs that differ in their seeds only: ``runs`` by seed, with their folders. ``label`` is empty for defaults."""
 
     protocol: str
     method: str
     title: str
-    variant: str
-    configuration: str
+    label: str
+    entry_id: str
     runs: dict[int, tuple[Path, Record]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """What is typed to mean this entry."""
-        return f"{self.method}:{self.variant}" if self.variant else self.method
+        return f"{self.method}:{self.label}" if self.label else self.method
 
     def item_scores(self) -> dict[int, dict[str, FloatArray]]:
         """By seed the scores of all test samples at all stages, computed from the predictions.
 
         Raises :class:`UsageError` where the manifests that the runs were made with are not here.
         """
-        key = ground_truth(load_protocol(self.protocol))
-        found = {}
+        truth = ground_truth(load_protocol(self.protocol))
+        by_seed = {}
         for seed, (folder, record) in sorted(self.runs.items()):
             if not can_rescore(record):
                 raise UsageError(
                     f"{folder} cannot be scored here: its protocol or manifests are not this repository's",
                     "Compare runs that were made with this version.",
                 )
-            found[seed] = key.item_scores(read_predictions(folder / PREDICTIONS_NAME))
-        return found
+            by_seed[seed] = truth.item_scores(read_predictions(folder / PREDICTIONS_NAME))
+        return by_seed
 
 
 def entries(places: Sequence[Path] = PLACES) -> list[Entry]:
     """All entries below these folders; the same run in two places counts once."""
-    found: dict[tuple[str, str], Entry] = {}
-    known = Known()
+    by_id: dict[tuple[str, str], Entry] = {}
     for place in places:
         for path in sorted(place.rglob(RECORD_NAME)):
-            add(found, path.parent, known)
-    return list(found.values())
+            add(by_id, path.parent)
+    return list(by_id.values())
 
 
-def add(found: dict[tuple[str, str], Entry], folder: Path, known: Known | None = None) -> Entry:
-    """Put a run's folder among the entries found so far."""
+def add(by_id: dict[tuple[str, str], Entry], folder: Path) -> Entry:
+    """Put a run's folder among the entries read so far, which are by protocol and digest; returns its entry."""
     record = read_record(folder)
-    identity, digest = record.identity, configuration_digest(record)
-    entry = found.setdefault(
-        (identity.protocol, digest),
-        Entry(identity.protocol, identity.method, record.title, variant(record, known), digest),
+    identity, digest = record.identity, entry_id(record)
+    entry = by_id.setdefault(
+        (identity.protocol, digest), Entry(identity.protocol, identity.method, record.title, label(record), digest)
     )
     entry.runs.setdefault(identity.seed, (folder, record))
     return entry

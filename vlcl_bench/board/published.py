@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from vlcl_bench.board.render.markdown import cell, table
+from vlcl_bench.board.render.tables import cell, table
 from vlcl_bench.board.reported import MATRIX_SOURCE, ORDERS, published_matrix, published_methods, reported_rows
-from vlcl_bench.scoring.metrics import continual_metrics, format_metric
+from vlcl_bench.scoring.column import Scored
+from vlcl_bench.scoring.columns import HEADLINES, METRICS, columns
+from vlcl_bench.scoring.metrics import Metrics, continual_metrics
 
 TITLE = "Published numbers (reported, not measured here, not ranked)"
 BASELINE = "l2 baseline"
-DELTA_METRICS = ("transfer", "avg", "last")
 ERRATA = (
     {
         "stream": "mtil-2",
@@ -26,8 +27,8 @@ ERRATA = (
     },
 )
 """Differences that a source prints wrong; the right ones follow from the values that it prints."""
-METRIC_ORDER = ("transfer", "avg", "last", "cil_avg", "cil_last")
-LABELS = {"transfer": "Transfer", "avg": "Avg", "last": "Last", "cil_avg": "CIL avg", "cil_last": "CIL last"}
+LABELS = {column.id: column.label for column in columns("headline", "published")}
+"""Of the metrics that papers print, in the order in which tables show them."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ def published_rows(*, include_unverifiable: bool = False) -> list[PublishedRow]:
         stream, setting, method, status, source = (str(x) for x in key)
         printed = dict(zip(part["metric"], part["printed"], strict=True))
         delta = {
-            name: round(float(printed[name]) - baseline[stream, setting, source, name], 1)
-            for name in DELTA_METRICS
-            if name in printed and (stream, setting, source, name) in baseline
+            column.id: round(float(printed[column.id]) - baseline[stream, setting, source, column.id], 1)
+            for column in HEADLINES
+            if column.id in printed and (stream, setting, source, column.id) in baseline
         }
         notes = "; ".join(dict.fromkeys(note for note in part["note"] if note))
         rows.append(PublishedRow(stream, setting, method, status, source, notes, printed, delta))
@@ -105,9 +106,9 @@ def alike(rows: Sequence[PublishedRow]) -> list[list[PublishedRow]]:
 
 def shown_columns(rows: Sequence[PublishedRow]) -> tuple[list[str], list[str]]:
     """The metrics that rows of one table print, in the order shown, and those with a difference."""
-    found = dict.fromkeys(name for row in rows for name in row.printed)
-    metrics = sorted(found, key=lambda n: METRIC_ORDER.index(n) if n in METRIC_ORDER else math.inf)
-    return metrics, [name for name in DELTA_METRICS if any(name in row.delta for row in rows)]
+    order, printed = list(LABELS), dict.fromkeys(name for row in rows for name in row.printed)
+    metrics = sorted(printed, key=lambda name: order.index(name) if name in order else math.inf)
+    return metrics, [column.id for column in HEADLINES if any(column.id in row.delta for row in rows)]
 
 
 def _table(rows: Sequence[PublishedRow]) -> str:
@@ -128,14 +129,12 @@ def _table(rows: Sequence[PublishedRow]) -> str:
 
 
 def _derived(stream: str) -> str:
-    """BWT, FWT, forgetting and diagonal, which the papers do not print, from the released matrices."""
+    """All metrics, most of which the papers do not print, from the released matrices."""
     body = []
     for method in published_methods(stream):
-        found = published_matrix(stream, method)
-        m = continual_metrics(found.R, found.zero_shot)
-        shown = (m.transfer, m.avg, m.last, m.bwt, m.fwt, m.forgetting, m.diagonal)
-        body.append([method, *(format_metric(x) for x in shown)])
-    head = ["Method", "Transfer", "Avg", "Last", "BWT", "FWT", "Forgetting", "Diagonal"]
+        run = Scored({"metrics": _metrics(stream, method).headlines()})
+        body.append([method, *(column.text(column.of(run)) for column in METRICS)])
+    head = ["Method", *(column.label for column in METRICS)]
     intro = (
         f"Computed here from the released matrices ({cell(MATRIX_SOURCE)}); "
         "FWT is relative to the zero-shot row, which is known to one decimal."
@@ -147,7 +146,11 @@ def derived_values(stream: str) -> dict[str, dict[str, float | None]]:
     """Headline numbers of every released matrix of ``stream``, rounded to four decimals for the JSON file."""
     values = {}
     for method in published_methods(stream):
-        found = published_matrix(stream, method)
-        headlines = continual_metrics(found.R, found.zero_shot).headlines()
+        headlines = _metrics(stream, method).headlines()
         values[method] = {k: None if v is None else float(np.around(v, 4)) for k, v in headlines.items()}
     return values
+
+
+def _metrics(stream: str, method: str) -> Metrics:
+    released = published_matrix(stream, method)
+    return continual_metrics(released.R, released.zero_shot)

@@ -26,10 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vlcl_bench.errors import UsageError
+from vlcl_bench.scoring.columns import CERTAIN, RANKING
 from vlcl_bench.scoring.metrics import FloatArray
-from vlcl_bench.scoring.significance import Items, metric
+from vlcl_bench.scoring.significance import Items, defined, metric
 
-METRICS = ("avg", "transfer", "last")
 DRAWS = 4000
 LEVEL = 0.95
 SEED = 20260101
@@ -65,7 +65,7 @@ def certainty(
     if not names:
         return Certainty({}, {})
     shapes = _shapes(entries)
-    metrics = METRICS if len(shapes) > 1 else ("avg", "last")
+    metrics = defined([column.id for column in CERTAIN], len(shapes))
     drawn = _drawn([entries[name] for name in names], list(shapes), metrics, draws, seed)
     tail = int(draws * (1 - LEVEL) / 2)
     ordered = np.sort(drawn, axis=0)
@@ -75,8 +75,8 @@ def certainty(
         for i, name in enumerate(names)
     }
     places = [names.index(name) for name in sorted(ranked)]
-    points = np.array([_mean(entries[name], list(shapes), "avg") for name in sorted(ranked)])
-    ranges = rank_ranges(points, drawn[:, places, metrics.index("avg")] * UNIT)
+    points = np.array([_mean(entries[name], list(shapes), RANKING.id) for name in sorted(ranked)])
+    ranges = rank_ranges(points, drawn[:, places, metrics.index(RANKING.id)] * UNIT)
     return Certainty(intervals, dict(zip(sorted(ranked), ranges, strict=True)))
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vlcl_bench.board.render.markdown import table
-from vlcl_bench.board.render.texts import LABELS, plus_minus, ranks_shown, title
+from vlcl_bench.board.render.cells import plus_minus, ranks_shown, title
+from vlcl_bench.board.render.tables import table
 from vlcl_bench.board.rows import BoardRow
 from vlcl_bench.errors import IntegrityError
+from vlcl_bench.scoring.columns import columns
 
-SHOWN = ("transfer", "avg", "last", "bwt", "diagonal")
 END = "<!-- /board -->"
 _BEGIN = re.compile(r"^<!-- board:(?P<protocol>[\w.@-]+) -->$", re.MULTILINE)
 
@@ -39,9 +39,10 @@ def readme_table(protocol: str, rows: Sequence[BoardRow]) -> str:
     ranked = [row for row in rows if row.protocol == protocol and row.track == "standard" and row.rank is not None]
     if not ranked:
         return "No ranked entries yet."
-    head = ["Ranks", "Method", "n", *(LABELS[name] for name in SHOWN)]
+    shown = columns("headline", "score", place="readme")
+    head = ["Ranks", "Method", "n", *(column.label for column in shown)]
     body = [
-        [ranks_shown(row), title(row), str(row.seeds), *(plus_minus(row.metrics[name]) for name in SHOWN)]
+        [ranks_shown(row), title(row), str(row.seeds), *(plus_minus(row.metrics[column.id]) for column in shown)]
         for row in ranked
     ]
     return table(head, body, right=[0, *range(2, len(head))])

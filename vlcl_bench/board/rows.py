@@ -12,29 +12,13 @@ from itertools import pairwise
 from vlcl_bench.board.detail import Detail
 from vlcl_bench.board.ranks import Interval
 from vlcl_bench.errors import IntegrityError
+from vlcl_bench.scoring.columns import COSTS, HEADLINES, METRICS, RANKING
 
 SEEDS_NEEDED = 3
 BASELINE_METHOD = "l2"
 TRACKS = ("standard", "open-budget")
 STATUSES = ("rerun", "rescored", "self-reported")
 """Ranked are the first two; see RULES.md for what each says."""
-METRICS = ("transfer", "avg", "last", "bwt", "fwt", "forgetting", "diagonal")
-DELTA_METRICS = ("transfer", "avg", "last")
-COSTS = (
-    "seconds_total",
-    "seconds_learn",
-    "seconds_evaluate",
-    "peak_memory_bytes",
-    "parameters_trained",
-    "parameters_added",
-    "bytes_between_tasks",
-    "task_pictures",
-    "reference_pictures",
-    "synthetic_pictures",
-    "replayed_samples",
-    "generated_pictures",
-)
-"""Measured costs, and samples of each kind that were handed out or asked for."""
 
 Numbers = Mapping[str, float | None]
 
@@ -43,12 +27,13 @@ Numbers = Mapping[str, float | None]
 class RunSummary:
     """What the board needs of one finished run.
 
-    ``configuration`` is a digest of all that sets a method apart from its namesakes (settings and source);
-    ``variant`` says the same in words, empty for the method's defaults. ``metrics`` and ``agnostic_metrics``
-    are headline numbers in percent, ``None`` where a run has none. ``source`` is the path of the record
-    relative to the repository, and ``detail`` what only the page shows. Without ``ranked_protocol``, or with
-    ``unranked_because``, its row is not ranked. Raises :class:`IntegrityError` for an unknown track or status, a
-    cost or metric that is not finite, or a name that cannot be written as UTF-8.
+    ``entry_id`` is a digest of all that sets a method apart from its namesakes (settings and source); ``label``
+    says the same in words, empty for the method's defaults. ``metrics`` and ``agnostic_metrics`` are numbers in
+    percent by column, ``None`` where a run has none, and ``cost`` those of its cost and samples. ``source`` is the
+    path of the record relative to the repository, and ``detail`` what only the page shows. Without
+    ``ranked_protocol``, or with ``unranked_because``, its row is not ranked. ``earlier_source``: a reference method
+    made it whose source has changed since. Raises :class:`IntegrityError` for an unknown track or status, a cost or
+    metric that is not finite, or a name that cannot be written as UTF-8.
     """
 
     run_hash: str
@@ -56,7 +41,7 @@ class RunSummary:
     protocol_title: str
     method: str
     method_title: str
-    configuration: str
+    entry_id: str
     seed: int
     track: str
     deterministic: bool
@@ -66,9 +51,10 @@ class RunSummary:
     source: str
     agnostic_metrics: Numbers | None = None
     cost: Numbers = field(default_factory=dict)
-    variant: str = ""
+    label: str = ""
     ranked_protocol: bool = True
     unranked_because: str = ""
+    earlier_source: bool = False
     detail: Detail | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +64,7 @@ class RunSummary:
                 f"expected one of {', '.join(TRACKS)} and one of {', '.join(STATUSES)}"
             )
         settings = {} if self.detail is None else self.detail.settings
-        words = [self.method_title, self.variant, self.backbone, self.unranked_because]
+        words = [self.method_title, self.label, self.backbone, self.unranked_because]
         for text in [*words, *map(str, settings), *map(str, settings.values())]:
             if any("\ud800" <= letter <= "\udfff" for letter in text):
                 raise IntegrityError(f"{self.source!a}: {text[:80]!a} holds half a character, which is no text")
@@ -98,20 +84,21 @@ class Statistic:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """One line of the board: the runs of one (protocol, method, configuration, backbone, track, status).
+    """One line of the board: the runs of one (protocol, method, entry, backbone, track, status).
 
-    ``rank`` is ``None`` for an unranked row, and ``why_unranked`` then says why. ``delta`` holds differences
-    of means to the protocol's ``l2`` row, ``cost`` medians over the seeds. ``intervals`` holds the bounds of
-    95 % intervals by metric and ``rank_range`` the ranks that the data leave open (see
-    :mod:`vlcl_bench.board.ranks`), where there are predictions.
+    ``metrics``, ``agnostic``, ``cost`` and ``delta`` are by the ids of their columns. ``rank`` is ``None`` for an
+    unranked row, and ``why_unranked`` then says why. ``delta`` holds differences of means to the protocol's ``l2``
+    row, ``cost`` medians over the seeds. ``intervals`` holds the bounds of 95 % intervals by metric and
+    ``rank_range`` the ranks that the data leave open (see :mod:`vlcl_bench.board.ranks`), where there are
+    predictions.
     """
 
     protocol: str
     protocol_title: str
     method: str
     method_title: str
-    configuration: str
-    variant: str
+    entry_id: str
+    label: str
     backbone: str
     track: str
     status: str
@@ -127,17 +114,22 @@ class BoardRow:
     rank_range: tuple[int, int] | None = None
 
     @property
-    def still(self) -> tuple[int, int] | None:
-        """How many cells of R before their task is learned hold the untouched model's answers, all seeds, of how many.
+    def unchanged_from_zero_shot(self) -> tuple[int, int] | None:
+        """How many cells of R before their task hold the zero-shot model's answers in all seeds, and of how many.
 
         ``None`` without predictions.
         """
-        details = [run.detail for run in self.runs]
-        if any(one is None or not one.items for one in details):
+        details = [run.detail for run in self.runs if run.detail is not None and run.detail.items]
+        if len(details) < len(self.runs):
             return None
-        known = [one for one in details if one is not None]
-        tasks = len(known[0].tasks)
-        return len(frozenset.intersection(*(one.still for one in known))), tasks * (tasks - 1) // 2
+        tasks = len(details[0].tasks)
+        unchanged = frozenset.intersection(*(detail.unchanged_from_zero_shot for detail in details))
+        return len(unchanged), tasks * (tasks - 1) // 2
+
+    @property
+    def earlier_source(self) -> bool:
+        """Whether it was made by an earlier source of a reference method than the one that is here."""
+        return any(run.earlier_source for run in self.runs)
 
     @property
     def seeds(self) -> int:
@@ -146,8 +138,8 @@ class BoardRow:
 
     def mean(self, metric: str) -> float | None:
         """The unrounded mean of ``metric``, ``None`` where it is not defined."""
-        found = self.metrics[metric]
-        return None if found is None else found.mean
+        over_seeds = self.metrics[metric]
+        return None if over_seeds is None else over_seeds.mean
 
 
 def board_rows(runs: Iterable[RunSummary]) -> list[BoardRow]:
@@ -161,7 +153,7 @@ def board_rows(runs: Iterable[RunSummary]) -> list[BoardRow]:
     for run in runs:
         # A row is rerun when all its runs are; those scored here and those only reported do not mix.
         trust = "self-reported" if run.status == "self-reported" else "rescored"
-        groups[run.protocol, run.method, run.configuration, run.backbone, run.track, trust].append(run)
+        groups[run.protocol, run.method, run.entry_id, run.backbone, run.track, trust].append(run)
     rows = [_row(group) for _, group in sorted(groups.items())]
     rows = [replace(row, delta=_delta(row, _baseline(row, rows))) for row in rows]
     sections: defaultdict[tuple[str, int], list[BoardRow]] = defaultdict(list)
@@ -173,9 +165,9 @@ def board_rows(runs: Iterable[RunSummary]) -> list[BoardRow]:
 def preference(row: BoardRow) -> tuple[bool, int, int, str]:
     """Sort key of rows that could each stand for their method; the smallest does.
 
-    The default configuration before variants, rescored before self-reported, then more seeds, then the digest.
+    The default settings before others, rescored before self-reported, then more seeds, then the digest.
     """
-    return row.variant != "", STATUSES.index(row.status), -row.seeds, row.configuration
+    return row.label != "", STATUSES.index(row.status), -row.seeds, row.entry_id
 
 
 def _row(group: Sequence[RunSummary]) -> BoardRow:
@@ -192,16 +184,16 @@ def _row(group: Sequence[RunSummary]) -> BoardRow:
         protocol_title=min(run.protocol_title for run in runs),
         method=first.method,
         method_title=min(run.method_title for run in runs),
-        configuration=first.configuration,
-        variant=min(run.variant for run in runs),
+        entry_id=first.entry_id,
+        label=min(run.label for run in runs),
         backbone=first.backbone,
         track=first.track,
         status=max((run.status for run in runs), key=STATUSES.index),
         deterministic=all(run.deterministic for run in runs),
         runs=runs,
-        metrics={name: statistic([(run.metrics or {}).get(name) for run in runs]) for name in METRICS},
-        agnostic={name: statistic([(run.agnostic_metrics or {}).get(name) for run in runs]) for name in METRICS},
-        cost={name: _median([run.cost.get(name) for run in runs]) for name in COSTS},
+        metrics={one.id: statistic([(run.metrics or {}).get(one.id) for run in runs]) for one in METRICS},
+        agnostic={one.id: statistic([(run.agnostic_metrics or {}).get(one.id) for run in runs]) for one in METRICS},
+        cost={one.id: _median([run.cost.get(one.id) for run in runs]) for one in COSTS},
         delta={},
         rank=None,
         why_unranked="",
@@ -212,7 +204,7 @@ def _row(group: Sequence[RunSummary]) -> BoardRow:
 def _why_unranked(row: BoardRow) -> str:
     """Empty when the row may be ranked."""
     needed = 1 if row.deterministic else SEEDS_NEEDED
-    if row.mean("avg") is None:
+    if row.mean(RANKING.id) is None:
         return "no scores"
     if row.status == "self-reported":
         return row.status
@@ -227,17 +219,17 @@ def _ranked(section: Sequence[BoardRow]) -> list[BoardRow]:
     """One protocol and track: ranked rows by Avg, then the others."""
     ordered = sorted(section, key=_order)
     able = [row for row in ordered if not row.why_unranked]
-    averages = [row.mean("avg") for row in able]
-    ranked = [replace(row, rank=1 + averages.index(row.mean("avg"))) for row in able]
+    averages = [row.mean(RANKING.id) for row in able]
+    ranked = [replace(row, rank=1 + averages.index(row.mean(RANKING.id))) for row in able]
     return ranked + [row for row in ordered if row.why_unranked]
 
 
 def _order(row: BoardRow) -> tuple[float, str, str, str, str]:
-    average = row.mean("avg")
+    average = row.mean(RANKING.id)
     return (
         math.inf if average is None else -average,
         row.method,
-        row.configuration,
+        row.entry_id,
         row.backbone,
         row.status,
     )
@@ -245,21 +237,21 @@ def _order(row: BoardRow) -> tuple[float, str, str, str, str]:
 
 def _baseline(row: BoardRow, rows: Sequence[BoardRow]) -> BoardRow | None:
     """The ``l2`` row that ``row`` is compared with: same protocol and backbone, standard track."""
-    found = [
+    baselines = [
         other
         for other in rows
         if (other.protocol, other.method, other.backbone, other.track)
         == (row.protocol, BASELINE_METHOD, row.backbone, "standard")
     ]
-    return min(found, key=preference, default=None)
+    return min(baselines, key=preference, default=None)
 
 
 def _delta(row: BoardRow, baseline: BoardRow | None) -> dict[str, float | None]:
     """Differences of unrounded means; ``None`` without a baseline."""
     differences: dict[str, float | None] = {}
-    for name in DELTA_METRICS:
-        mine, theirs = row.mean(name), None if baseline is None else baseline.mean(name)
-        differences[name] = None if mine is None or theirs is None else mine - theirs
+    for headline in HEADLINES:
+        mine, theirs = row.mean(headline.id), None if baseline is None else baseline.mean(headline.id)
+        differences[headline.id] = None if mine is None or theirs is None else mine - theirs
     return differences
 
 

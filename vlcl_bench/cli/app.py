@@ -14,6 +14,7 @@ from vlcl_bench.cli import EXIT_CODES
 from vlcl_bench.cli.compare import register as register_compare
 from vlcl_bench.cli.data import app as data_app
 from vlcl_bench.cli.doctor import register as register_doctor
+from vlcl_bench.cli.leaderboard import app as leaderboard_app
 from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, Traceback, emit
 from vlcl_bench.cli.regress import register as register_regress
 from vlcl_bench.cli.submit import register as register_submit
@@ -26,7 +27,6 @@ app = typer.Typer(
     help="Benchmark and leaderboard for continual learning of vision-language models.", epilog=EXIT_CODES,
 )  # fmt: skip
 methods_app = typer.Typer(help="List the methods, or write a start for a new one.", invoke_without_command=True)
-leaderboard_app = typer.Typer(help="Build the leaderboard from records.", no_args_is_help=True)
 app.add_typer(methods_app, name="methods")
 app.add_typer(leaderboard_app, name="leaderboard")
 app.add_typer(world_app, name="world")
@@ -270,6 +270,9 @@ def score(
     protocol: Annotated[
         Path | None, typer.Option(help="TOML file of the run's protocol, where it is not one of the package's.")
     ] = None,
+    joint: Annotated[
+        Path | None, typer.Option(help="JSON file with what a jointly trained model gets right, task by task.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Recompute everything from stored predictions and labels; stored scores are ignored."""
@@ -280,48 +283,14 @@ def score(
 
     if (run_name is None) == (matrix is None):
         raise UsageError("give either a RUN or --matrix FILE", "vlcl score --help shows both.")
-    result = score_run(find_run(run_name), protocol) if run_name else score_matrix(matrix, with_zero_shot)  # type: ignore[arg-type]
+    if run_name is None:
+        result = score_matrix(matrix, with_zero_shot, joint)  # type: ignore[arg-type]
+    else:
+        result = score_run(find_run(run_name), protocol, joint)
     if as_json:
         emit(result)
     else:
         print_scores(Console(), result)
-
-
-@leaderboard_app.command("build")
-def leaderboard_build(
-    local: Annotated[
-        bool,
-        typer.Option("--local", help="Build runs/board/ from runs/ instead of leaderboard/ from submissions/."),
-    ] = False,
-    runs: Annotated[Path | None, typer.Option(help="Folder whose runs are taken, instead of the default.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write, instead of the default.")] = None,
-    include_unverifiable: Annotated[
-        bool, typer.Option("--include-unverifiable", help="Show published claims that nobody can check, too.")
-    ] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail with the difference where the board there is stale.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Build the board: every record is scored again from its predictions; the same records give the same bytes."""
-    from vlcl_bench.board.build import build_from_runs, check_board
-    from vlcl_bench.errors import UsageError
-
-    if runs is not None and out is None and not local:
-        raise UsageError(
-            "--runs alone would write leaderboard/, which is made from submissions/ only",
-            "Add --out FOLDER, or use --local.",
-        )
-    folder = out or (Path("runs/board") if local else Path("leaderboard"))
-    build = check_board if check else build_from_runs
-    result = build(runs or Path("runs" if local else "submissions"), folder, include_unverifiable)
-    if as_json:
-        emit(result)
-    else:
-        kept = result["runs"] - result["rescored"]
-        reported = f", {kept} shown as reported (their manifests are not in this repository)" if kept else ""
-        state = "the board is up to date" if check else "board"
-        typer.echo(f"{result['rescored']} runs scored again{reported}; {state}: {folder / 'README.md'}")
 
 
 register_sweep(app)

@@ -37,7 +37,7 @@ def compare(
     from rich.console import Console
 
     from vlcl_bench.board.entries import PLACES, find_pair
-    from vlcl_bench.board.render.texts import LABELS
+    from vlcl_bench.scoring.columns import COMPARED
     from vlcl_bench.scoring.significance import compare as compared
 
     a, b = find_pair(first, second, protocol, places or PLACES)
@@ -47,7 +47,7 @@ def compare(
         return
     console = Console()
     console.print(f"A: {words(a)}\nB: {words(b)}\non {a.protocol}", highlight=False)
-    console.print(table("metric", found.headlines, LABELS))
+    console.print(table("metric", found.headlines, {column.id: column.label for column in COMPARED}))
     console.print("After the last task:")
     console.print(table("task", found.tasks, {}))
     for line in in_words(found):
@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
 
 def words(entry: Entry) -> str:
     """An entry in a line."""
-    setting = f" ({entry.variant})" if entry.variant else ""
+    setting = f" ({entry.label})" if entry.label else ""
     return f"{entry.title}{setting}, seeds {', '.join(map(str, sorted(entry.runs)))}"
 
 
@@ -93,14 +93,19 @@ def table(title: str, differences: tuple[Difference, ...], labels: dict[str, str
 
 def in_words(found: Comparison) -> list[str]:
     """What the tables say, without symbols."""
-    from vlcl_bench.board.render.texts import LABELS
+    from vlcl_bench.scoring.columns import COMPARED
 
+    columns = {column.id: column for column in COMPARED}
     lines = []
     for better, sign in (("A is better", 1), ("B is better", -1)):
-        names = [LABELS[one.name] for one in found.headlines if one.significant and one.difference * sign > 0]
+        names = [
+            columns[line.name].label
+            for line in found.headlines
+            if line.significant and line.difference * sign * (-1 if columns[line.name].better == "less" else 1) > 0
+        ]
         if names:
             lines.append(f"{better} by {', '.join(names)}: more than chance would give.")
-    unclear = [LABELS[one.name] for one in found.headlines if not one.significant]
+    unclear = [columns[line.name].label for line in found.headlines if not line.significant]
     if unclear:
         lines.append(f"No clear difference by {', '.join(unclear)}: as large a one would come about by chance.")
     tasks = [sum(one.significant and one.difference * sign > 0 for one in found.tasks) for sign in (1, -1)]

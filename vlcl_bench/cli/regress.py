@@ -81,11 +81,13 @@ def verdict_table(verdicts: tuple[Verdict, ...]) -> Table:
     """A line for each expectation."""
     from rich.table import Table
 
-    table = Table("expectation", "", "answers equal", "Transfer", "Avg", "Last", "time", "memory")
+    from vlcl_bench.scoring.columns import HEADLINES
+
+    table = Table("expectation", "", "answers equal", *(column.label for column in HEADLINES), "time", "memory")
     for one in verdicts:
         moved = [
-            "" if name not in one.moved else f"{one.moved[name][1] - one.moved[name][0]:+.1f}"
-            for name in ("transfer", "avg", "last")
+            "" if column.id not in one.moved else f"{one.moved[column.id][1] - one.moved[column.id][0]:+.1f}"
+            for column in HEADLINES
         ]
         agreement = "" if one.agreement is None else f"{one.agreement:.2f} %"
         table.add_row(one.name, one.state, agreement, *moved, _times(one.time_ratio), _times(one.memory_ratio))

@@ -15,27 +15,20 @@ from vlcl_bench.errors import UsageError
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
 from vlcl_bench.records.rescoring import rescored
 from vlcl_bench.records.schema import Record
+from vlcl_bench.scoring.column import Scored
+from vlcl_bench.scoring.columns import columns
 from vlcl_bench.scoring.drift import Drift, drifts
+from vlcl_bench.scoring.joint import known_joint, read_joint, with_joint
 from vlcl_bench.scoring.matrix_file import read_matrix
-from vlcl_bench.scoring.metrics import continual_metrics, format_metric
+from vlcl_bench.scoring.metrics import continual_metrics
+from vlcl_bench.scoring.views import stream_kind
 
-HEADLINE_WORDS = {
-    "transfer": "Transfer: accuracy on tasks not yet learned",
-    "avg": "Avg: over all stages and tasks",
-    "last": "Last: after the last task",
-    "bwt": "BWT: change since each task was learned",
-    "fwt": "FWT: before learning, against zero-shot",
-    "forgetting": "Forgetting: drop from the best so far",
-    "diagonal": "Diagonal: right after learning",
-    "zero_shot": "Zero-shot: the untouched model",
-    "zero_shot_transfer": "Zero-shot over the tasks of Transfer",
-}
-COLUMNS = 11
+TASKS_BESIDE = 11
 """Tasks next to each other in a heat map: as many as MTIL has, on eighty characters."""
 PREFIXES = re.compile("^(dev-|coco-|mini-scenes-|mini-)")
 """What tells apart data sets of different streams, but not those of one."""
 EXTRAS = ("agnostic", "agnostic_plain", "incremental", "retrieval", "bleu4")
-TWINS = {"agnostic": "task-agnostic", "agnostic_plain": "…one template"}
+"""What a run says beside its primary scores."""
 
 
 def find_run(name: str, runs: Path = Path("runs")) -> Path:
@@ -81,23 +74,32 @@ def summary(folder: Path, record: Record) -> dict[str, Any]:
     }
 
 
-def score_run(folder: Path, protocol: Path | None = None) -> dict[str, Any]:
-    """Everything recomputed from a run's predictions and the labels of the manifests."""
+def score_run(folder: Path, protocol: Path | None = None, joint: Path | None = None) -> dict[str, Any]:
+    """Everything recomputed from a run's predictions and the labels of the manifests.
+
+    ``joint`` is the file of a jointly trained reference; without one that of the package counts, if there is one.
+    """
     record = read_record(folder)
-    return {"run": record.run_hash, "protocol": record.identity.protocol, **rescored(folder, record, protocol)}
+    identity = record.identity
+    backbone = identity.backbone
+    reference = known_joint(identity.protocol, backbone) if joint is None else read_joint(joint, backbone)
+    scores = with_joint(rescored(folder, record, protocol), reference)
+    return {"run": record.run_hash, "protocol": identity.protocol, **scores}
 
 
-def score_matrix(path: Path, with_zero_shot: bool) -> dict[str, Any]:
-    """Metrics of a matrix file."""
+def score_matrix(path: Path, with_zero_shot: bool, joint: Path | None = None) -> dict[str, Any]:
+    """Metrics of a matrix file, and of the file of a jointly trained reference where there is one."""
     matrix, zero_shot = read_matrix(path, with_zero_shot)
-    metrics = continual_metrics(matrix, zero_shot).to_dict()
-    rows = None if zero_shot is None else zero_shot.tolist()
     tasks = [f"task {i + 1}" for i in range(len(matrix))]
+    row = None if joint is None else read_joint(joint).row(tasks)
+    metrics = continual_metrics(matrix, zero_shot, row).to_dict()
+    rows = None if zero_shot is None else zero_shot.tolist()
     return {
         "tasks": tasks,
         "matrix": matrix.tolist(),
         "zero_shot": rows,
         "metrics": metrics,
+        **({} if row is None else {"joint": row.tolist()}),
     }
 
 
@@ -147,29 +149,28 @@ def print_details(console: Console, record: Record) -> None:
 
 
 def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
-    """The R matrix as a heat map, then the headline metrics, the task-agnostic ones beside them."""
-    captioned = "retrieval" in scores
-    what = "mean of image-to-text and text-to-image R@1" if captioned else "accuracy"
-    print_heat_map(console, scores["tasks"], scores["matrix"], scores["zero_shot"], what)
-    if captioned:
-        bleu = scores["bleu4"]
-        print_heat_map(console, scores["tasks"], bleu["matrix"], bleu["zero_shot"], bleu["metric"], letter="B")
-    twins = {words: scores[key] for key, words in TWINS.items() if scores.get(key)}
-    if captioned:
-        twins = {"captions: BLEU-4": scores["bleu4"]}
-    table = Table("metric", "R@1" if captioned else "task-aware", *twins)
-    for key, words in HEADLINE_WORDS.items():
-        columns = [scores["metrics"], *(twin["metrics"] for twin in twins.values())]
-        table.add_row(words, *[format_metric(metrics.get(key)) for metrics in columns])
+    """The R matrix as a heat map, then the headline metrics, those of the other matrices beside them."""
+    kind = stream_kind(scores)
+    print_heat_map(console, scores["tasks"], scores["matrix"], scores["zero_shot"], kind.what)
+    beside = [(view, part) for view in kind.beside if (part := view.part(scores)) is not None]
+    for view, part in beside:
+        if view.letter:
+            print_heat_map(
+                console, scores["tasks"], part["matrix"], part["zero_shot"], part["metric"], letter=view.letter
+            )
+    table = Table("metric", kind.short, *(view.short for view, _ in beside))
+    for column in columns(place="show"):
+        runs = [Scored(scores), *(Scored(part) for _, part in beside)]
+        table.add_row(column.explained, *(column.text(column.of(run)) for run in runs))
     console.print(table)
-    if captioned:
+    if "retrieval" in scores:
         console.print(recall_table(scores))
     if "incremental" in scores:
         console.print(incremental_table(scores["incremental"]))
 
 
 def recall_table(scores: Mapping[str, Any]) -> Table:
-    """Recall after the last task by gallery, in percent, that of the untouched model in brackets."""
+    """Recall after the last task by gallery, in percent, that of the zero-shot model in brackets."""
     table = Table("after the last task", *[PREFIXES.sub("", task) for task in scores["tasks"]], box=None)
     for name, found in scores["retrieval"].items():
         if name != "rsum":
@@ -195,9 +196,9 @@ def print_heat_map(
     letter: str = "R",
 ) -> None:
     """The heat map, in parts where the stream has more tasks than fit next to each other."""
-    for start in range(0, len(tasks), COLUMNS):
-        columns = range(start, min(start + COLUMNS, len(tasks)))
-        console.print(heat_map(tasks, matrix, zero_shot, what, letter, columns))
+    for start in range(0, len(tasks), TASKS_BESIDE):
+        shown = range(start, min(start + TASKS_BESIDE, len(tasks)))
+        console.print(heat_map(tasks, matrix, zero_shot, what, letter, shown))
 
 
 def heat_map(
@@ -206,7 +207,7 @@ def heat_map(
     zero_shot: Sequence[float] | None,
     what: str = "accuracy",
     letter: str = "R",
-    columns: Sequence[int] | None = None,
+    places: Sequence[int] | None = None,
 ) -> Table:
     """R as a table: a row for each stage, a column for each task, cells coloured from low (red) to high (green).
 
@@ -217,7 +218,7 @@ def heat_map(
         title_style="bold", title_justify="left", box=None, padding=(0, 0), pad_edge=False,
     )  # fmt: skip
     table.add_column("after", no_wrap=True)
-    shown = range(len(tasks)) if columns is None else columns
+    shown = range(len(tasks)) if places is None else places
     for i in shown:
         table.add_column(short(tasks[i]), justify="right", no_wrap=True)
     if zero_shot is not None:
@@ -258,7 +259,7 @@ def drift_table(rows: Sequence[Drift]) -> Table:
     table = Table(title="at the last stage, of a task's test pictures", title_justify="left")
     if all(row.moved is None for row in rows):
         table.caption = "same: the same five best answers (a compact record has no logits)"
-    for heading in ("task", "n", "same as when learned", "another answer", "logit moved by", "same as untouched"):
+    for heading in ("task", "n", "same as when learned", "another answer", "logit moved by", "same as zero-shot"):
         table.add_column(heading, justify="left" if heading == "task" else "right")
     for row in rows:
         table.add_row(

@@ -11,14 +11,15 @@ import typer
 
 from vlcl_bench.cli import EXIT_CODES
 from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, emit
+from vlcl_bench.scoring.columns import columns
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
     from vlcl_bench.sweep.runner import Job
 
-HEADLINES = ("transfer", "avg", "last", "bwt")
+HEADLINES = tuple(column.id for column in columns(place="progress"))
 
 
 def sweep(
@@ -52,7 +53,6 @@ def sweep(
     Exit code 4 where a run failed; the others are done all the same.
     """
     from rich.console import Console
-    from rich.live import Live
 
     from vlcl_bench.common.fileio import write_atomic
     from vlcl_bench.common.progress import Reporter
@@ -60,7 +60,7 @@ def sweep(
     from vlcl_bench.engine.prepare import Request
     from vlcl_bench.errors import UsageError
     from vlcl_bench.sweep.plan import plan, read_sweep
-    from vlcl_bench.sweep.runner import first_state, run_all
+    from vlcl_bench.sweep.runner import first_state
     from vlcl_bench.sweep.tables import markdown as as_markdown
     from vlcl_bench.sweep.tables import results
 
@@ -74,39 +74,47 @@ def sweep(
     asked = read_sweep(file)
     if markdown is not None and not asked.tables:
         raise UsageError(f"{file} asks for no tables, so there is nothing to write to {markdown}", "Add [[tables]].")
-    found = [first_state(planned) for planned in plan(asked, base, submissions, Reporter())]
-    each = threads or max(1, processors() // jobs)
+    planned_jobs = [first_state(planned) for planned in plan(asked, base, submissions, Reporter())]
     if not dry_run:
-        told: set[str] = set()
-
-        def say_ended() -> None:
-            for job in found:
-                if job.state in ("done", "failed") and job.process is not None and job.planned.run_hash not in told:
-                    told.add(job.planned.run_hash)
-                    console.print(_line(job), markup=False, highlight=False, soft_wrap=True)
-
-        if console.is_terminal:
-            with Live(console=console, refresh_per_second=2) as live:
-                run_all(found, jobs, each, lambda: live.update(live_table(found, console.height - 1)))
-        else:
-            run_all(found, jobs, each, say_ended)
-    tables = results(asked, found)
+        _run_shown(planned_jobs, jobs, threads or max(1, processors() // jobs), console)
+    tables = results(asked, planned_jobs)
     if as_json:
-        emit({"runs": [_facts(job) for job in found], "rows": rows(found), "tables": tables})
+        emit({"runs": [_facts(job) for job in planned_jobs], "rows": rows(planned_jobs), "tables": tables})
     elif dry_run:
-        Console().print(progress_table(found))
+        Console().print(progress_table(planned_jobs))
     else:
         if asked.runs:
-            Console().print(final_table(found))
+            Console().print(final_table(planned_jobs))
         for table in tables:
             Console().print(results_table(table))
-        for job in found:
+        for job in planned_jobs:
             if job.state == "failed":
                 console.print(_line(job), markup=False, highlight=False, soft_wrap=True)
     if markdown is not None and not dry_run:
         write_atomic(markdown, as_markdown(tables))
-    if any(job.state == "failed" for job in found):
+    if any(job.state == "failed" for job in planned_jobs):
         raise typer.Exit(4)
+
+
+def _run_shown(jobs: list[Job], at_once: int, threads: int, console: Console) -> None:
+    """Do the runs; a terminal has a table that is kept up to date, anything else a line for each run that ended."""
+    from rich.live import Live
+
+    from vlcl_bench.sweep.runner import run_all
+
+    said: set[str] = set()
+
+    def say_ended() -> None:
+        for job in jobs:
+            if job.state in ("done", "failed") and job.process is not None and job.planned.run_hash not in said:
+                said.add(job.planned.run_hash)
+                console.print(_line(job), markup=False, highlight=False, soft_wrap=True)
+
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=2) as live:
+            run_all(jobs, at_once, threads, lambda: live.update(live_table(jobs, console.height - 1)))
+    else:
+        run_all(jobs, at_once, threads, say_ended)
 
 
 def register(app: typer.Typer) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 from vlcl_bench.records.files import PREDICTIONS_NAME, read_predictions
 from vlcl_bench.records.schema import Record
 from vlcl_bench.regress.expectations import Expectation
+from vlcl_bench.scoring.columns import HEADLINES
 from vlcl_bench.scoring.reproduction import compare_answers, disagreements, same_machine
 from vlcl_bench.sweep.runner import Job
 
-METRICS = ("transfer", "avg", "last")
+METRICS = tuple(column.id for column in HEADLINES)
 COSTLY = 1.5
 """Times as much time or memory as expected from which on a warning is given."""
 

@@ -52,6 +52,20 @@ def first_key(frame: pd.DataFrame, rows: Flags, keys: Sequence[str]) -> tuple[st
     return ", ".join(f"{key} {first[key]!r}" if key in WORDS else f"{key} {first[key]}" for key in keys), first
 
 
+def raise_first(
+    frame: pd.DataFrame, wrong: Flags, what: str, keys: Sequence[str], columns: Sequence[str], *, named: bool = True
+) -> None:
+    """Raise :class:`IntegrityError` if any of ``wrong`` (n, k) is true, with the number of such rows and the first.
+
+    Its values in ``columns`` are shown, with these names or without.
+    """
+    bad: Flags = np.any(wrong, axis=1)
+    if bad.any():
+        words, first = first_key(frame, bad, keys)
+        shown = ", ".join(f"{name}={first[name]}" if named else str(first[name]) for name in columns)
+        raise IntegrityError(f"{int(bad.sum())} prediction(s) with {what}; first: {words} ({shown})", HINT)
+
+
 def check_once(
     frame: pd.DataFrame,
     keys: Sequence[str],

@@ -19,13 +19,12 @@ import pandas as pd
 from vlcl_bench.errors import IntegrityError
 from vlcl_bench.scoring.answers import (
     HINT,
-    Flags,
     IntArray,
     check_columns,
     check_once,
     codes,
-    first_key,
     integers,
+    raise_first,
     scored,
 )
 from vlcl_bench.scoring.bleu import References
@@ -71,7 +70,7 @@ class CaptionTruth(GroundTruth):
 
     @property
     def answers_a_stage(self) -> int:
-        """See :attr:`GroundTruth.answers_a_stage`: of each picture three (the gallery, the bank twice), of a caption one."""
+        """See :attr:`GroundTruth.answers_a_stage`: of a picture three (gallery, bank twice), of a caption one."""
         return int(self._sizes.sum())
 
     def check(self, frame: pd.DataFrame, stages: Iterable[int]) -> None:
@@ -268,14 +267,6 @@ def _check_ids(frame: pd.DataFrame, ids: IntArray, limits: IntArray, used: IntAr
     """Ids in range and distinct in the ``used`` (n,) first places, -1 in the others."""
     filled = np.arange(TOP) < used[:, None]
     wrong = (filled & ((ids < 0) | (ids >= limits[:, None]))) | (~filled & (ids != -1))
-    _raise_first(frame, wrong, "ids out of range or badly padded")
+    raise_first(frame, wrong, "ids out of range or badly padded", KEYS, ID_COLUMNS, named=False)
     ordered = np.sort(np.where(filled, ids, -1 - np.arange(TOP)), axis=1)
-    _raise_first(frame, np.diff(ordered, axis=1) == 0, "the same id twice")
-
-
-def _raise_first(frame: pd.DataFrame, wrong: Flags, what: str) -> None:
-    bad: Flags = np.any(wrong, axis=1)
-    if bad.any():
-        words, first = first_key(frame, bad, KEYS)
-        shown = ", ".join(str(first[name]) for name in ID_COLUMNS)
-        raise IntegrityError(f"{int(bad.sum())} prediction(s) with {what}; first: {words} ({shown})", HINT)
+    raise_first(frame, np.diff(ordered, axis=1) == 0, "the same id twice", KEYS, ID_COLUMNS, named=False)

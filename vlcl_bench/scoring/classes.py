@@ -24,8 +24,8 @@ from vlcl_bench.scoring.answers import (
     check_columns,
     check_once,
     codes,
-    first_key,
     integers,
+    raise_first,
     scored,
 )
 from vlcl_bench.scoring.ground_truth import GroundTruth
@@ -255,9 +255,9 @@ def _check_answers(frame: pd.DataFrame, table: ClassTruth, task: IntArray, top: 
     classes = np.array([table.classes[name] for name in table.tasks], dtype=np.int64)[task][:, None]
     used = np.arange(TOP) < classes
     wrong = (used & ((top < 0) | (top >= classes))) | (~used & (top != -1))
-    _raise_first(frame, wrong, "class ids out of range or badly padded", TOP_COLUMNS)
+    raise_first(frame, wrong, "class ids out of range or badly padded", KEYS, TOP_COLUMNS)
     ordered = np.sort(np.where(used, top, -1 - np.arange(TOP)), axis=1)
-    _raise_first(frame, np.diff(ordered, axis=1) == 0, "the same class id twice", TOP_COLUMNS)
+    raise_first(frame, np.diff(ordered, axis=1) == 0, "the same class id twice", KEYS, TOP_COLUMNS)
     if LOGIT_COLUMNS[0] not in frame.columns:
         return
     for name in LOGIT_COLUMNS:
@@ -265,8 +265,8 @@ def _check_answers(frame: pd.DataFrame, table: ClassTruth, task: IntArray, top: 
             raise IntegrityError(f"column {name!r} of the predictions must hold floats, not {frame[name].dtype}", HINT)
     logits = frame[list(LOGIT_COLUMNS)].to_numpy(dtype=np.float64)
     wrong = np.where(used, ~np.isfinite(logits), ~np.isnan(logits))
-    _raise_first(frame, wrong, "logits not finite or badly padded", LOGIT_COLUMNS)
-    _raise_first(frame, logits[:, 1:] > logits[:, :-1], "logits that increase", LOGIT_COLUMNS)
+    raise_first(frame, wrong, "logits not finite or badly padded", KEYS, LOGIT_COLUMNS)
+    raise_first(frame, logits[:, 1:] > logits[:, :-1], "logits that increase", KEYS, LOGIT_COLUMNS)
 
 
 def _check_agnostic(frame: pd.DataFrame, table: ClassTruth, column: str) -> IntArray | None:
@@ -276,7 +276,7 @@ def _check_agnostic(frame: pd.DataFrame, table: ClassTruth, column: str) -> IntA
     if absent.all():
         return None
     wrong = absent | (ids < 0) | (ids >= table.merged)
-    _raise_first(frame, wrong[:, None], f"no id among the {table.merged} names of all tasks", (column,))
+    raise_first(frame, wrong[:, None], f"no id among the {table.merged} names of all tasks", KEYS, (column,))
     return ids
 
 
@@ -287,17 +287,8 @@ def _check_seen(frame: pd.DataFrame, table: ClassTruth, stage: IntArray, task: I
     due = incremental & (task < stage)
     classes = np.array([table.classes[name] for name in table.tasks], dtype=np.int64)[task]
     wrong = np.where(due, (ids < 0) | (ids >= classes), ids != NOT_RECORDED)
-    _raise_first(frame, wrong[:, None], "no id among the names seen so far", (SEEN_COLUMN,))
+    raise_first(frame, wrong[:, None], "no id among the names seen so far", KEYS, (SEEN_COLUMN,))
     return ids
-
-
-def _raise_first(frame: pd.DataFrame, wrong: Flags, what: str, columns: tuple[str, ...]) -> None:
-    """Raise :class:`IntegrityError` if any of ``wrong`` (n, k); names the first such row and their number."""
-    bad: Flags = np.any(wrong, axis=1)
-    if bad.any():
-        words, first = first_key(frame, bad, KEYS)
-        shown = ", ".join(f"{name}={first[name]}" for name in columns)
-        raise IntegrityError(f"{int(bad.sum())} prediction(s) with {what}; first: {words} ({shown})", HINT)
 
 
 def _check_labels(labels: npt.NDArray[np.integer[Any]], classes: int, name: str) -> None:

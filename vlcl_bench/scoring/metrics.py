@@ -1,16 +1,19 @@
 """The continual-learning scalars, each a function of the matrix R of scores.
 
 ``R[t, i]`` is the score in percent on task ``i`` after learning ``t`` tasks, tasks in training order; row 0
-(``zero_shot``) is the untouched model. Transfer, Avg and Last are ZSCL's (per-task means first, row 0 in none
+(``zero_shot``) is the zero-shot model. Transfer, Avg and Last are ZSCL's (per-task means first, row 0 in none
 of them), BWT and FWT are GEM's with the zero-shot score as FWT's baseline. Nothing here rounds except
 :func:`format_metric`. Sums use ``math.fsum``, so the order in which values are added does not matter.
+
+A new metric is a function of a :class:`ScoreMatrix` here, with its fields in :class:`Metrics` and its place in
+:data:`BY_TASK`; and a column in :mod:`vlcl_bench.scoring.columns`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -20,29 +23,6 @@ from vlcl_bench.errors import UsageError
 
 FloatArray = npt.NDArray[np.float64]
 PerTask = tuple[float | None, ...]
-
-HEADLINES = (
-    "transfer",
-    "avg",
-    "last",
-    "bwt",
-    "fwt",
-    "fwt_raw",
-    "forgetting",
-    "diagonal",
-    "zero_shot",
-    "zero_shot_transfer",
-)
-PER_TASK = (
-    "transfer_by_task",
-    "avg_by_task",
-    "last_by_task",
-    "bwt_by_task",
-    "fwt_by_task",
-    "forgetting_by_task",
-    "diagonal_by_task",
-    "zero_shot_by_task",
-)
 
 
 @dataclass(frozen=True)
@@ -62,6 +42,8 @@ class Metrics:
     diagonal: float
     zero_shot: float | None
     zero_shot_transfer: float | None
+    zsd: float | None
+    intransigence: float | None
     transfer_by_task: PerTask
     avg_by_task: PerTask
     last_by_task: PerTask
@@ -70,18 +52,142 @@ class Metrics:
     forgetting_by_task: PerTask
     diagonal_by_task: PerTask
     zero_shot_by_task: PerTask
+    zsd_by_task: PerTask
+    intransigence_by_task: PerTask
 
     def headlines(self) -> dict[str, float | None]:
         """The headline numbers alone, in the order of :data:`HEADLINES`."""
         return {name: getattr(self, name) for name in HEADLINES}
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: headlines, then lists per task; ``None`` (never NaN) for what cannot be had."""
+        """JSON-ready: headlines, then lists per task; ``None`` (never NaN) for what cannot be computed."""
         return {**self.headlines(), **{name: list(getattr(self, name)) for name in PER_TASK}}
 
 
-def continual_metrics(R: npt.ArrayLike, zero_shot: npt.ArrayLike | None = None, *, tiny: bool = False) -> Metrics:
+_SUFFIX = "_by_task"
+PER_TASK = tuple(part.name for part in fields(Metrics) if part.name.endswith(_SUFFIX))
+HEADLINES = tuple(part.name for part in fields(Metrics) if part.name not in PER_TASK)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreMatrix:
+    """What metrics are computed from, all in percent: ``R`` (T, T) and, where known, two rows (T,).
+
+    ``zero_shot`` is row 0, and ``joint`` what a model gets right that was trained on all tasks at once.
+    """
+
+    R: FloatArray
+    zero_shot: FloatArray | None = None
+    joint: FloatArray | None = None
+
+    @classmethod
+    def of(
+        cls, R: npt.ArrayLike, zero_shot: npt.ArrayLike | None, joint: npt.ArrayLike | None, *, tiny: bool
+    ) -> ScoreMatrix:
+        """Checked values; see :func:`continual_metrics` for what is refused."""
+        matrix = _numbers(R, "R", 2)
+        rows, columns = matrix.shape
+        if rows != columns or rows == 0:
+            raise UsageError(
+                f"R is {rows} x {columns}; it must be square, one row after each task and one column per task",
+                "Give the zero-shot row (row 0) separately." if rows == columns + 1 else None,
+            )
+        row0 = None if zero_shot is None else _row(zero_shot, "the zero-shot row", rows)
+        if not tiny:
+            _refuse_fractions(matrix, row0)
+        return cls(matrix, row0, None if joint is None else _row(joint, "the jointly trained row", rows))
+
+    @property
+    def T(self) -> int:  # noqa: N802 (as in the literature)
+        """Number of tasks."""
+        return len(self.R)
+
+
+def _transfer(scores: ScoreMatrix) -> PerTask:
+    return (None, *(_mean(scores.R[:i, i]) for i in range(1, scores.T)))
+
+
+def _avg(scores: ScoreMatrix) -> PerTask:
+    return tuple(_mean(column) for column in scores.R.T)
+
+
+def _last(scores: ScoreMatrix) -> PerTask:
+    return tuple(float(x) for x in scores.R[-1])
+
+
+def _bwt(scores: ScoreMatrix) -> PerTask:
+    R, T = scores.R, scores.T
+    return (*(float(R[-1, i]) - float(R[i, i]) for i in range(T - 1)), None)
+
+
+def _fwt(scores: ScoreMatrix) -> PerTask:
+    R, row0 = scores.R, scores.zero_shot
+    if row0 is None:
+        return (None,) * scores.T
+    return (None, *(float(R[i - 1, i]) - float(row0[i]) for i in range(1, scores.T)))
+
+
+def _fwt_raw(scores: ScoreMatrix) -> PerTask:
+    return (None, *(float(scores.R[i - 1, i]) for i in range(1, scores.T)))
+
+
+def _forgetting(scores: ScoreMatrix) -> PerTask:
+    R, T = scores.R, scores.T
+    return (*(float(R[i : T - 1, i].max()) - float(R[-1, i]) for i in range(T - 1)), None)
+
+
+def _diagonal(scores: ScoreMatrix) -> PerTask:
+    return tuple(float(x) for x in scores.R.diagonal())
+
+
+def _zero_shot(scores: ScoreMatrix) -> PerTask:
+    return (None,) * scores.T if scores.zero_shot is None else tuple(float(x) for x in scores.zero_shot)
+
+
+def _zero_shot_transfer(scores: ScoreMatrix) -> PerTask:
+    return (None, *_zero_shot(scores)[1:])
+
+
+def _zsd(scores: ScoreMatrix) -> PerTask:
+    R, row0 = scores.R, scores.zero_shot
+    if row0 is None:
+        return (None,) * scores.T
+    return (None, *(max(float(row0[i]), *map(float, R[:i, i])) - float(R[i - 1, i]) for i in range(1, scores.T)))
+
+
+def _intransigence(scores: ScoreMatrix) -> PerTask:
+    if scores.joint is None:
+        return (None,) * scores.T
+    return tuple(float(scores.joint[i]) - float(scores.R[i, i]) for i in range(scores.T))
+
+
+BY_TASK: Mapping[str, Callable[[ScoreMatrix], PerTask]] = {
+    "transfer": _transfer,
+    "avg": _avg,
+    "last": _last,
+    "bwt": _bwt,
+    "fwt": _fwt,
+    "fwt_raw": _fwt_raw,
+    "forgetting": _forgetting,
+    "diagonal": _diagonal,
+    "zero_shot": _zero_shot,
+    "zero_shot_transfer": _zero_shot_transfer,
+    "zsd": _zsd,
+    "intransigence": _intransigence,
+}
+"""Of each headline number its values by task, whose mean it is; those of two are not stated in :class:`Metrics`."""
+
+
+def continual_metrics(
+    R: npt.ArrayLike,
+    zero_shot: npt.ArrayLike | None = None,
+    joint: npt.ArrayLike | None = None,
+    *,
+    tiny: bool = False,
+) -> Metrics:
     """All metrics of ``R`` (T, T) in percent and, where known, of row 0 ``zero_shot`` (T,).
+
+    ``joint`` (T,) is what a model gets right that was trained on all tasks at once (:mod:`vlcl_bench.scoring.joint`).
 
     With i, j from 1 to T (Transfer, Avg, Last: ZSCL, `results.ipynb`; BWT, FWT: Lopez-Paz and Ranzato, GEM,
     NIPS 2017, with zero-shot CLIP in place of a random model; forgetting: Chaudhry et al., ECCV 2018):
@@ -90,59 +196,20 @@ def continual_metrics(R: npt.ArrayLike, zero_shot: npt.ArrayLike | None = None, 
     * BWT_i = R[T, i] − R[i, i], for i < T
     * FWT_i = R[i−1, i] − R[0, i], for i ≥ 2 (``fwt_raw``: without the subtraction)
     * forgetting_i = max over i ≤ j ≤ T−1 of R[j, i], minus R[T, i], for i < T; row 0 excluded
+    * ZSD_i = max over 0 ≤ j ≤ i−1 of R[j, i], minus R[i−1, i], for i ≥ 2 (zero-shot degradation, arXiv 2508.04227;
+      of the first task it is 0 by definition, and does not count)
+    * intransigence_i = joint[i] − R[i, i] (Chaudhry et al., ECCV 2018)
 
-    FWT and zero-shot need row 0; Transfer, BWT, FWT and forgetting need T ≥ 2; else they are ``None``.
-    Raises :class:`UsageError` for anything that is not a square matrix of numbers from 0 to 100, and for a
-    matrix that looks like fractions (nothing above 1, something above 0) unless ``tiny`` vouches for percent.
+    FWT, ZSD and zero-shot need row 0, and intransigence the row ``joint``; Transfer, BWT, FWT, ZSD and
+    forgetting need T ≥ 2; else they are ``None``. Raises :class:`UsageError` for anything that is not a square
+    matrix of numbers from 0 to 100, and for a matrix that looks like fractions (nothing above 1, something
+    above 0) unless ``tiny`` vouches for percent.
     """
-    matrix = _numbers(R, "R", 2)
-    rows, columns = matrix.shape
-    if rows != columns or rows == 0:
-        raise UsageError(
-            f"R is {rows} x {columns}; it must be square, one row after each task and one column per task",
-            "Give the zero-shot row (row 0) separately." if rows == columns + 1 else None,
-        )
-    row0 = None if zero_shot is None else _numbers(zero_shot, "the zero-shot row", 1)
-    if row0 is not None and len(row0) != rows:
-        raise UsageError(f"the zero-shot row has {len(row0)} values; R has {rows} tasks")
-    if not tiny:
-        _refuse_fractions(matrix, row0)
-
-    T = rows
-    later, earlier = range(1, T), range(T - 1)
-    last = [float(x) for x in matrix[-1]]
-    diagonal = [float(matrix[i, i]) for i in range(T)]
-    before = [float(matrix[i - 1, i]) for i in later]
-    transfer: list[float | None] = [None, *(_mean(matrix[:i, i]) for i in later)]
-    average = [_mean(matrix[:, i]) for i in range(T)]
-    backward: list[float | None] = [*(last[i] - diagonal[i] for i in earlier), None]
-    forgotten: list[float | None] = [*(float(matrix[i : T - 1, i].max()) - last[i] for i in earlier), None]
-    if row0 is None:
-        forward: list[float | None] = [None] * T
-        start: list[float | None] = [None] * T
-    else:
-        forward = [None, *(before[i - 1] - float(row0[i]) for i in later)]
-        start = [float(x) for x in row0]
-    return Metrics(
-        transfer=_mean_defined(transfer),
-        avg=_mean(average),
-        last=_mean(last),
-        bwt=_mean_defined(backward),
-        fwt=_mean_defined(forward),
-        fwt_raw=_mean_defined(before),
-        forgetting=_mean_defined(forgotten),
-        diagonal=_mean(diagonal),
-        zero_shot=_mean_defined(start),
-        zero_shot_transfer=_mean_defined(start[1:]),
-        transfer_by_task=tuple(transfer),
-        avg_by_task=tuple(average),
-        last_by_task=tuple(last),
-        bwt_by_task=tuple(backward),
-        fwt_by_task=tuple(forward),
-        forgetting_by_task=tuple(forgotten),
-        diagonal_by_task=tuple(diagonal),
-        zero_shot_by_task=tuple(start),
-    )
+    scores = ScoreMatrix.of(R, zero_shot, joint, tiny=tiny)
+    by_task = {name: values(scores) for name, values in BY_TASK.items()}
+    parts: dict[str, Any] = {name: _mean_defined(values) for name, values in by_task.items()}
+    parts |= {name: by_task[name.removesuffix(_SUFFIX)] for name in PER_TASK}
+    return Metrics(**parts)
 
 
 def format_metric(value: float | None) -> str:
@@ -166,6 +233,14 @@ def _mean_defined(values: Iterable[float | None]) -> float | None:
     return _mean(items) if items else None
 
 
+def _row(values: npt.ArrayLike, name: str, tasks: int) -> FloatArray:
+    """``values`` as :func:`_numbers` (T,), one for each task."""
+    row = _numbers(values, name, 1)
+    if len(row) != tasks:
+        raise UsageError(f"{name} has {len(row)} values; R has {tasks} tasks")
+    return row
+
+
 def _numbers(values: npt.ArrayLike, name: str, dimensions: int) -> FloatArray:
     """``values`` as float64 with the given number of dimensions, every entry finite and from 0 to 100."""
     try:
@@ -173,8 +248,8 @@ def _numbers(values: npt.ArrayLike, name: str, dimensions: int) -> FloatArray:
     except ValueError as error:
         raise UsageError(f"{name} is ragged: its rows have different lengths") from error
     if raw.dtype.kind not in "iuf":
-        found = next((x for x in raw.ravel().tolist() if isinstance(x, bool) or not isinstance(x, int | float)), None)
-        raise UsageError(f"{name} must hold numbers; found {found!r}")
+        others = (x for x in raw.ravel().tolist() if isinstance(x, bool) or not isinstance(x, int | float))
+        raise UsageError(f"{name} must hold numbers; found {next(others, None)!r}")
     if raw.ndim != dimensions:
         raise UsageError(f"{name} must have {dimensions} dimension(s); it has {raw.ndim} (shape {raw.shape})")
     array = raw.astype(np.float64)

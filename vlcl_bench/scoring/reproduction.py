@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from vlcl_bench.errors import IntegrityError
-from vlcl_bench.records.schema import Provenance
 from vlcl_bench.scoring.captions import ID_COLUMNS
 from vlcl_bench.scoring.classes import AGNOSTIC_COLUMNS, LOGIT_COLUMNS, SEEN_COLUMN, TOP_COLUMNS
 from vlcl_bench.scoring.metrics import FloatArray
@@ -27,6 +27,26 @@ FIRST = 5
 """Differing answers that are kept as examples."""
 SIGNATURE = ("torch", "cpu_capability", "threads", "device")
 """The facts of a provenance on which equal bytes depend."""
+
+
+class Machine(Protocol):
+    """On what a run ran: the facts of :data:`SIGNATURE` and others, which do not matter here."""
+
+    @property
+    def torch(self) -> str:
+        """Version and build."""
+
+    @property
+    def cpu_capability(self) -> str:
+        """The vector instructions that torch uses."""
+
+    @property
+    def threads(self) -> int:
+        """Threads that compute."""
+
+    @property
+    def device(self) -> str:
+        """``cpu``, or an accelerator."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +123,7 @@ class Agreement:
 
 
 def compare_answers(expected: pd.DataFrame, found: pd.DataFrame) -> Agreement:
-    """Compare two tables of predictions (:mod:`vlcl_bench.records.schema`), each full or compact, in whatever order of rows.
+    """Compare two tables of predictions (:mod:`vlcl_bench.records.schema`), each full or compact, in any order of rows.
 
     Raises :class:`IntegrityError` where they do not answer the same questions, each once.
     """
@@ -130,13 +150,13 @@ def compare_answers(expected: pd.DataFrame, found: pd.DataFrame) -> Agreement:
     )
 
 
-def same_machine(expected: Provenance, found: Provenance) -> list[str]:
+def same_machine(expected: Machine, found: Machine) -> list[str]:
     """Why equal bytes cannot be expected of two runs, in words; empty where they can.
 
     They can on the CPU with equal :data:`SIGNATURE`.
     """
-    one, two = expected.model_dump(), found.model_dump()
-    reasons = [f"{name} {one[name]!r} there, {two[name]!r} here" for name in SIGNATURE if one[name] != two[name]]
+    pairs = {name: (getattr(expected, name), getattr(found, name)) for name in SIGNATURE}
+    reasons = [f"{name} {there!r} there, {here!r} here" for name, (there, here) in pairs.items() if there != here]
     if not reasons and found.device != "cpu":
         reasons.append(f"both ran on {found.device}, where equal bytes are not promised")
     return reasons

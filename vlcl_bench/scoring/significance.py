@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vlcl_bench.errors import UsageError
+from vlcl_bench.scoring.columns import COMPARED
 from vlcl_bench.scoring.metrics import FloatArray, continual_metrics
 
-METRICS = ("transfer", "avg", "last", "bwt", "fwt", "diagonal")
+METRICS = tuple(column.id for column in COMPARED)
 DRAWS = 10_000
 LEVEL = 0.95
 Items = Mapping[str, FloatArray]
@@ -76,9 +77,7 @@ def compare(first: Mapping[int, Items], second: Mapping[int, Items], draws: int 
     each = [(_matrix(a, tasks), _matrix(b, tasks)) for a, b in pairs]
     means = np.mean([a for a, _ in each], axis=0), np.mean([b for _, b in each], axis=0)
     headlines = []
-    for name in METRICS:
-        if len(tasks) == 1 and name in ("transfer", "bwt", "fwt"):
-            continue
+    for name in defined(METRICS, len(tasks)):
         by_seed = [float(metric(a - b, name)) for a, b in each]
         headlines.append(
             (name, float(metric(means[0], name)), float(metric(means[1], name)), metric(drawn, name), by_seed)
@@ -131,10 +130,16 @@ def _differences(found: Sequence[Found], tests: Sequence[float | None]) -> list[
 
 
 def metric(R: FloatArray, name: str) -> FloatArray:
-    """A headline metric of matrices ``(..., T + 1, T)`` with the untouched model in row 0, or of their differences."""
+    """A headline metric of matrices ``(..., T + 1, T)`` with the zero-shot model in row 0, or of their differences."""
     if name not in METRICS:
         raise UsageError(f"{name!r} is none of the metrics {', '.join(METRICS)}")
     return np.tensordot(R, _coefficients(R.shape[-1], name), axes=2)
+
+
+def defined(names: Sequence[str], tasks: int) -> list[str]:
+    """Those of ``names`` that are defined for a stream of so many tasks: of one task there is no Transfer."""
+    metrics = continual_metrics(np.zeros((tasks, tasks)), np.zeros(tasks))
+    return [name for name in names if getattr(metrics, name) is not None]
 
 
 @cache

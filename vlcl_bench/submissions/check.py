@@ -14,7 +14,8 @@ from vlcl_bench.submissions.manifest import METHOD_NAME, Submission, method_file
 from vlcl_bench.submissions.predictions import prediction_findings
 from vlcl_bench.submissions.promises import promise_findings
 from vlcl_bench.submissions.record_checks import SubmittedMethod, record_findings, todays_protocol
-from vlcl_bench.submissions.rerun import RERUN_NAME, rerun_of
+from vlcl_bench.records.reruns import RERUN_NAME, rerun_of
+from vlcl_bench.submissions.declared import is_reference_submission
 from vlcl_bench.submissions.row_zero import row_zero_findings
 from vlcl_bench.submissions.sources import python_files, submission_digest
 from vlcl_bench.submissions.submitted_run import SubmittedRun, read_run
@@ -33,7 +34,9 @@ def check_data(folder: Path) -> list[Finding]:
     sources, digest, of_source = _source(folder, submission)
     linked = any(finding.code == "link" for finding in findings)  # that is why the source was not read
     findings += of_manifest if linked and of_source else [*of_manifest, *of_source]
-    method = SubmittedMethod(folder.absolute().name, digest, submission)
+    name = folder.absolute().name
+    is_reference = submission is not None and is_reference_submission(folder, submission, name)
+    method = SubmittedMethod(name, digest, submission, is_reference)
     runs: list[SubmittedRun] = []
     for place in folders:
         where = place.relative_to(folder).as_posix()

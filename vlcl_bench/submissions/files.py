@@ -11,7 +11,7 @@ from pathlib import Path
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME
 from vlcl_bench.submissions.finding import Finding
 from vlcl_bench.submissions.manifest import MANIFEST_LIMIT, MANIFEST_NAME, METHOD_NAME
-from vlcl_bench.submissions.rerun import RERUN_NAME
+from vlcl_bench.records.reruns import RERUN_NAME
 from vlcl_bench.submissions.text import NAME_HINT, UnreadableError, is_name, read_limited, shown
 
 KIB, MIB = 1024, 1024 * 1024

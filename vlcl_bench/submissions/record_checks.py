@@ -26,11 +26,15 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class SubmittedMethod:
-    """What records must say of the method: its name (the folder's), the digest of its source, what is declared."""
+    """What records must say of the method: its name (the folder's), the digest of its source, what is declared.
+
+    The source of one of the project's own methods may change while its records stay.
+    """
 
     name: str
     source_sha256: str | None
     declared: Submission | None
+    is_reference: bool = False
 
 
 def todays_protocol(name: str) -> Protocol | None:
@@ -68,8 +72,12 @@ def _identity_findings(run: SubmittedRun, method: SubmittedMethod) -> Iterator[F
             f"it was made with another source (SHA-256 {shown(identity.method_source_sha256, 12)}) than the method's "
             f"files have now ({method.source_sha256[:12]})"
         )
-        hint = "A method's files are frozen with its runs: restore them, or run again."
-        yield Finding("other-source", at, message, hint)
+        if method.is_reference:
+            hint = "The board says so beside its scores; the method's runs may be made again."
+            yield Finding("earlier-source", at, message, hint, "remark")
+        else:
+            hint = "A method's files are frozen with its runs: restore them, or run again."
+            yield Finding("other-source", at, message, hint)
 
 
 def _size_findings(run: SubmittedRun, method: SubmittedMethod) -> Iterator[Finding]:

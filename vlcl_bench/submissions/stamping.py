@@ -24,7 +24,7 @@ from vlcl_bench.methods.registry import METHOD_NAME, load_method, reference_meth
 from vlcl_bench.methods.source import baselines_folder, source_digest
 from vlcl_bench.protocols.load import load_protocol
 from vlcl_bench.records.files import RECORD_NAME, read_record, write_record
-from vlcl_bench.submissions.rerun import RERUN_NAME
+from vlcl_bench.records.reruns import RERUN_NAME
 
 Outcome = Literal["stamped", "stamped before", "of an earlier source"]
 

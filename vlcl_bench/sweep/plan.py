@@ -7,12 +7,13 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vlcl_bench.engine.prepare import Request, prepare
 from vlcl_bench.errors import UsageError, first_invalid
+from vlcl_bench.scoring.columns import columns
 
 if TYPE_CHECKING:
     from vlcl_bench.backbones.base import Backbone
@@ -55,7 +56,7 @@ class TableRow(_Frozen):
 class ResultsTable(_Frozen):
     """A table to be made of runs: its rows on one protocol, means over these seeds. ``note`` says what is compared.
 
-    ``columns`` are names of :data:`vlcl_bench.sweep.tables.NAMES`. Where ``against`` names a row, each of the others
+    ``columns`` are names of :data:`vlcl_bench.sweep.tables.COLUMNS`. Where ``against`` names a row, each of the others
     has its difference to it by the metric ``by``, with an interval and a test.
     """
 
@@ -65,17 +66,20 @@ class ResultsTable(_Frozen):
     rows: tuple[TableRow, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = (0,)
     note: str = ""
-    columns: tuple[str, ...] = Field(("transfer", "avg", "last", "bwt"), min_length=1)
+    columns: tuple[str, ...] = Field(tuple(one.id for one in columns(place="progress")), min_length=1)
     against: str = ""
-    by: Literal["transfer", "avg", "last", "bwt", "fwt", "diagonal"] = "last"
+    by: str = "last"
 
     @model_validator(mode="after")
     def _names_what_there_is(self) -> Self:
-        from vlcl_bench.sweep.tables import NAMES
+        from vlcl_bench.scoring.significance import METRICS
+        from vlcl_bench.sweep.tables import COLUMNS
 
-        unknown = [name for name in self.columns if name not in NAMES]
+        unknown = [name for name in self.columns if name not in COLUMNS]
         if unknown:
-            raise ValueError(f"there is no column {unknown[0]!r}; there are {', '.join(NAMES)}")
+            raise ValueError(f"there is no column {unknown[0]!r}; there are {', '.join(COLUMNS)}")
+        if self.by not in METRICS:
+            raise ValueError(f"entries are not compared by {self.by!r}; they are by {', '.join(METRICS)}")
         if self.against and self.against not in [row.name for row in self.rows]:
             raise ValueError(f"against names no row of the table: {self.against!r}")
         return self

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vlcl_bench.board.render.markdown import table
-from vlcl_bench.board.render.texts import LABELS
+from vlcl_bench.board.render.tables import table
 from vlcl_bench.board.rows import statistic
+from vlcl_bench.scoring.column import PERCENT, within
+from vlcl_bench.scoring.columns import COSTS, HEADLINES, METRICS, column
 from vlcl_bench.scoring.ground_truth import ground_truth
 from vlcl_bench.scoring.metrics import format_metric
+from vlcl_bench.scoring.views import BLEU4
 
 if TYPE_CHECKING:
     from vlcl_bench.records.schema import Record
+    from vlcl_bench.scoring.column import Column
     from vlcl_bench.sweep.plan import ResultsTable, SweepFile
     from vlcl_bench.sweep.runner import Job
 
-PUBLISHED = ("transfer", "avg", "last")
-PUBLISHED_HEADINGS = ("published Transfer", "Avg", "Last")
-NAMES = {**LABELS, **{f"bleu4.{name}": f"BLEU-4 {shown}" for name, shown in LABELS.items()}, "bytes": "bytes kept"}
-"""The columns that a table may have, and their headings; those of BLEU-4 are of its own matrix."""
+PUBLISHED = tuple(headline.id for headline in HEADLINES)
+PUBLISHED_HEADINGS = (f"published {HEADLINES[0].label}", *(headline.label for headline in HEADLINES[1:]))
+COLUMNS = {
+    one.id: one
+    for one in (
+        *METRICS,
+        *(within(BLEU4, metric) for metric in METRICS),
+        *COSTS,
+        replace(column("bytes_between_tasks"), id="bytes", label="bytes kept"),
+    )
+}
+"""The columns that a table may have, by name; those of BLEU-4 are of its own matrix."""
 
 
 def results(sweep: SweepFile, jobs: Sequence[Job]) -> list[dict[str, Any]]:
@@ -52,22 +64,11 @@ def results(sweep: SweepFile, jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 def over_seeds(records: Sequence[Record], columns: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """Mean and sample deviation of each column over runs; ``None`` where one of them lacks it."""
-    found = {name: statistic([value_of(one, name) for one in records]) for name in columns}
+    by_column = {name: statistic([COLUMNS[name].of(record) for record in records]) for name in columns}
     return {
-        name: {"mean": one.mean if one else None, "deviation": one.deviation if one else None}
-        for name, one in found.items()
+        name: {"mean": part.mean if part else None, "deviation": part.deviation if part else None}
+        for name, part in by_column.items()
     }
-
-
-def value_of(record: Record, column: str) -> float | None:
-    """What a record says in a column of :data:`NAMES`."""
-    if column == "bytes":
-        return float(record.footprint.bytes_between_tasks)
-    scores: Any = record.scores
-    if column.startswith("bleu4."):
-        scores, column = scores.get("bleu4") or {"metrics": {}}, column.removeprefix("bleu4.")
-    value = scores["metrics"].get(column)
-    return value if isinstance(value, int | float) else None
 
 
 def _differences(asked: ResultsTable, done: Sequence[Sequence[Job]]) -> list[dict[str, float] | None]:
@@ -107,17 +108,20 @@ def cells(row: dict[str, Any], found: dict[str, Any]) -> list[str]:
     """A row as it is printed, ``found`` being its table."""
     shown = [row["name"], str(row["n"])]
     for name in found["columns"]:
-        mean, deviation = row[name]["mean"], row[name]["deviation"]
-        if name == "bytes":
-            shown.append("" if mean is None else f"{mean:,.0f}")
-        else:
-            shown.append(format_metric(mean) + ("" if deviation is None else f" ± {format_metric(deviation)}"))
+        shown.append(_cell(COLUMNS[name], row[name]["mean"], row[name]["deviation"]))
     if found["against"]:
         one = row["against"]
         shown.append("" if one is None else difference_in_words(one))
     if any(other["published"] for other in found["rows"]):
         shown += [format_metric((row["published"] or {}).get(name)) for name in PUBLISHED]
     return shown
+
+
+def _cell(column: Column, mean: float | None, deviation: float | None) -> str:
+    """A mean over seeds, of a score with its deviation."""
+    if column.unit != PERCENT:
+        return "" if mean is None else column.text(mean)
+    return column.text(mean) + ("" if deviation is None else f" ± {column.text(deviation)}")
 
 
 def difference_in_words(one: dict[str, float]) -> str:
@@ -129,9 +133,9 @@ def difference_in_words(one: dict[str, float]) -> str:
 
 def headings(found: dict[str, Any]) -> list[str]:
     """The headings of a table."""
-    shown = ["", "n", *(NAMES[name] for name in found["columns"])]
+    shown = ["", "n", *(COLUMNS[name].label for name in found["columns"])]
     if found["against"]:
-        shown.append(f"{NAMES[found['by']]} against {found['against']}")
+        shown.append(f"{COLUMNS[found['by']].label} against {found['against']}")
     return shown + (list(PUBLISHED_HEADINGS) if any(row["published"] for row in found["rows"]) else [])
 
 

@@ -16,15 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from vlcl_bench.board.detail import MATRICES, Detail
-from vlcl_bench.board.published import ERRATA, PublishedRow, alike, derived_values, shown_columns
-from vlcl_bench.board.render.texts import ranks_shown
+from vlcl_bench.board.detail import Detail
+from vlcl_bench.board.published import ERRATA, LABELS, PublishedRow, alike, derived_values, shown_columns
+from vlcl_bench.board.render.cells import ranks_shown
+from vlcl_bench.board.render.facts import number
 from vlcl_bench.board.reported import MATRIX_SOURCE, ORDERS
-from vlcl_bench.board.rows import COSTS, METRICS, BoardRow, Statistic
-from vlcl_bench.scoring.metrics import format_metric
+from vlcl_bench.board.rows import BoardRow, Statistic
+from vlcl_bench.scoring.column import Column
+from vlcl_bench.scoring.columns import GROUPS, RANKING, UNCHANGED, by_unit, columns
 
 PARTS = files("vlcl_bench.board.render") / "assets"
-DECIMALS, MATRIX_DECIMALS = 4, 2
+MATRIX_DECIMALS = 2
+METRICS = columns("headline", "score", place="entry")
+COSTS = [*by_unit(columns("cost")), *columns("samples")]
 _HARMLESS = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
@@ -60,13 +64,17 @@ def page_data(rows: Sequence[BoardRow], published: Sequence[PublishedRow]) -> di
                 "title": min(row.protocol_title for row in section),
                 "tasks": tasks,
                 "samples": list(scored.samples) if scored else [],
-                "figures": list(dict.fromkeys(label for one in details for label in one.figures)),
+                "figures": _figure_columns(details),
                 "entries": [_entry(row, tasks) for row in section],
             }
         )
     return {
-        "metrics": list(METRICS),
-        "matrices": dict(MATRICES),
+        "metrics": [_column(column) for column in METRICS],
+        "costs": [_column(column) for column in COSTS],
+        "ranking": RANKING.id,
+        "unchanged": _column(UNCHANGED),
+        "labels": LABELS,
+        "groups": dict(GROUPS),
         "protocols": protocols,
         "published": [
             {
@@ -79,7 +87,7 @@ def page_data(rows: Sequence[BoardRow], published: Sequence[PublishedRow]) -> di
             "source": MATRIX_SOURCE,
             "streams": {
                 stream: {
-                    method: {name: format_metric(values[name]) for name in METRICS}
+                    method: {column.id: column.text(values[column.id]) for column in METRICS}
                     for method, values in derived_values(stream).items()
                 }
                 for stream in ORDERS
@@ -95,23 +103,24 @@ def _entry(row: BoardRow, tasks: Sequence[str]) -> dict[str, Any]:
     return {
         "method": row.method,
         "title": row.method_title,
-        "variant": row.variant,
-        "configuration": row.configuration,
+        "label": row.label,
+        "entry": row.entry_id,
         "backbone": row.backbone,
         "track": row.track,
         "status": row.status,
+        "earlier": row.earlier_source,
         "deterministic": row.deterministic,
         "rank": row.rank,
         "ranks": ranks_shown(row),
         "range": row.rank_range,
         "unranked": row.why_unranked,
         "n": row.seeds,
-        "metrics": {name: _statistic(row.metrics[name]) for name in METRICS},
-        "agnostic": {name: _statistic(row.agnostic[name]) for name in METRICS},
+        "metrics": {column.id: _statistic(row.metrics[column.id]) for column in METRICS},
+        "agnostic": {column.id: _statistic(row.agnostic[column.id]) for column in METRICS},
         "intervals": {name: list(bounds) for name, bounds in row.intervals.items()},
-        "delta": {name: _rounded(value) for name, value in row.delta.items()},
-        "cost": {name: _rounded(row.cost[name]) for name in COSTS},
-        "still": row.still,
+        "delta": {name: number(value) for name, value in row.delta.items()},
+        "cost": {column.id: number(row.cost[column.id]) for column in COSTS},
+        "unchanged": row.unchanged_from_zero_shot,
         "settings": {key: str(value) for key, value in sorted(details[0].settings.items())} if details else {},
         "figures": _mean_figures(details) if whole else {},
         "matrices": _mean_matrices(details) if whole else {},
@@ -120,23 +129,46 @@ def _entry(row: BoardRow, tasks: Sequence[str]) -> dict[str, Any]:
                 "seed": run.seed,
                 "run": run.run_hash,
                 "source": run.source,
-                "metrics": {name: _rounded((run.metrics or {}).get(name)) for name in METRICS},
-                "seconds": _rounded(run.cost.get("seconds_total")),
+                "metrics": {column.id: number((run.metrics or {}).get(column.id)) for column in METRICS},
+                "seconds": number(run.cost.get("seconds_total")),
             }
             for run in row.runs
         ],
     }
 
 
+def _column(column: Column) -> dict[str, Any]:
+    """What the page needs of a column; ``table`` and ``entry`` say where it stands."""
+    return {
+        "id": column.id,
+        "label": column.label,
+        "short": column.narrow,
+        "meaning": column.meaning,
+        "group": column.group,
+        "unit": column.unit,
+        "better": column.better,
+        "table": "page" in column.places,
+        "entry": "entry" in column.places,
+    }
+
+
+def _figure_columns(details: Sequence[Detail]) -> list[dict[str, Any]]:
+    """The columns that only streams of this kind have, of all runs."""
+    by_id = {column.id: column for one in details for column, _ in one.figures}
+    return [_column(column) for column in by_id.values()]
+
+
 def _mean_matrices(details: Sequence[Detail]) -> dict[str, list[list[float]]]:
-    """Means over seeds, (T + 1, T) each, of the matrices that all of them have."""
-    keys = [key for key in MATRICES if all(key in one.matrices for one in details)]
-    return {key: _table(np.mean([one.matrices[key] for one in details], axis=0)) for key in keys}
+    """Means over seeds, (T + 1, T) each, of the matrices that all of them have, by name."""
+    labels = [label for label in details[0].matrices if all(label in one.matrices for one in details)]
+    return {label: _table(np.mean([one.matrices[label] for one in details], axis=0)) for label in labels}
 
 
 def _mean_figures(details: Sequence[Detail]) -> dict[str, float | None]:
-    labels = [label for label in details[0].figures if all(label in one.figures for one in details)]
-    return {label: _rounded(float(np.mean([one.figures[label] for one in details]))) for label in labels}
+    """Means over seeds of the figures that all of them have, by column."""
+    figures = [{column.id: value for column, value in one.figures} for one in details]
+    shared = [name for name in figures[0] if all(name in one for one in figures)]
+    return {name: number(float(np.mean([one[name] for one in figures]))) for name in shared}
 
 
 def _published(rows: Sequence[PublishedRow]) -> dict[str, Any]:
@@ -163,15 +195,8 @@ def _erratum(one: Mapping[str, str], published: Sequence[PublishedRow]) -> dict[
     return {**one, "correct": f"{deltas[0]:+.1f}" if deltas else ""}
 
 
-def _statistic(found: Statistic | None) -> list[float | None] | None:
-    return None if found is None else [_rounded(found.mean), _rounded(found.deviation)]
-
-
-def _rounded(value: float | None) -> float | int | None:
-    if value is None:
-        return None
-    rounded = float(np.around(value, DECIMALS)) + 0.0
-    return int(rounded) if rounded.is_integer() else rounded
+def _statistic(over_seeds: Statistic | None) -> list[float | None] | None:
+    return None if over_seeds is None else [number(over_seeds.mean), number(over_seeds.deviation)]
 
 
 def _table(values: np.ndarray) -> list[list[float]]:

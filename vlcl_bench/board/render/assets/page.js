@@ -3,19 +3,13 @@
 const board = JSON.parse(document.getElementById("board").textContent);
 const PUBLISHED = "published";
 const SVG = "http://www.w3.org/2000/svg";
-const LABELS = {
-  transfer: "Transfer", avg: "Avg", last: "Last", bwt: "BWT", fwt: "FWT", forgetting: "Forgetting", diagonal: "Diagonal",
-  cil_avg: "CIL avg", cil_last: "CIL last",
-};
-const MEANING = {
-  transfer: "Mean accuracy on tasks that are not learned yet: the zero-shot ability that is left.",
-  avg: "Mean accuracy over all stages and tasks. The board ranks by it.",
-  last: "Mean accuracy on all tasks after the last one.",
-  bwt: "What tasks gained (+) or lost (−) between being learned and the end.",
-  fwt: "Accuracy just before a task is learned, minus the untouched model's.",
-  forgetting: "Best accuracy on a task before the end, minus that at the end. Less is better.",
-  diagonal: "Accuracy on each task just after it was learned.",
-};
+// What is shown of a run is listed once, in scoring/columns.py; names, meanings and order come with the data.
+const METRICS = Object.fromEntries(board.metrics.map((one) => [one.id, one]));
+const COSTS = Object.fromEntries(board.costs.map((one) => [one.id, one]));
+const RANKING = METRICS[board.ranking], UNCHANGED = board.unchanged;
+const HEADLINES = [RANKING, ...board.metrics.filter((one) => one.group === "headline" && one !== RANKING)];
+const SCORES = board.metrics.filter((one) => one.group !== "headline" && one.table);
+const costsOf = (group, where) => board.costs.filter((one) => one.group === group && one[where]);
 const TRACKS = {
   "standard": "Standard budget",
   "open-budget": "Open budget (more training than the protocol allows; ranked apart)",
@@ -25,23 +19,6 @@ const STATUS = {
   "rescored": "Its scores were computed again from its stored predictions.",
   "self-reported": "Its scores are those that its authors reported; they could not be computed here.",
 };
-const COSTS = {
-  seconds_total: ["Seconds", "Wall-clock seconds of a whole run, on the machine of the record; median over seeds."],
-  seconds_learn: ["Learning s", "Seconds spent on learning."],
-  peak_memory_bytes: ["Peak memory", "Largest memory of the process."],
-  bytes_between_tasks: ["Bytes kept", "All that the next task needs except the current weights."],
-  parameters_trained: ["Trained", "Parameters that were trained."],
-  parameters_added: ["Added", "Parameters that the method added to the backbone."],
-};
-const SAMPLES = {
-  reference_pictures: ["Auxiliary", "Pictures of the protocol's reference data that were handed out."],
-  synthetic_pictures: ["Synthetic", "Synthetic pictures that were handed out."],
-  replayed_samples: ["Replayed", "Samples of earlier tasks that were handed out again."],
-  generated_pictures: ["Generated", "Pictures asked of a generator."],
-};
-const STILL = "Identical to zero-shot: of the N cells of R that lie before their task is learned, k hold exactly the "
-  + "untouched model's answers to every test sample, in all seeds. All of them means that the method leaves unseen "
-  + "tasks to the untouched model, so that its Transfer is zero-shot's by construction.";
 const RANKS = "The ranks that the data leave open: simultaneous 95 % intervals of the differences to all other "
   + "entries, by a bootstrap over test samples and seeds. Equal ranges are ties.";
 
@@ -74,9 +51,9 @@ function short(value, unit = "") {
   }
   return (value >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(1)) + (unit && ` ${unit}`);
 }
-const costShown = (entry, id) => short(entry.cost[id], id.includes("bytes") ? "B" : "");
-const name = (entry) => entry.title + (entry.variant ? ` (${entry.variant})` : "");
-const key = (entry) => `${entry.configuration}.${entry.track}.${entry.status}`;
+const costShown = (entry, id) => short(entry.cost[id], COSTS[id].unit === "B" ? "B" : "");
+const name = (entry) => entry.title + (entry.label ? ` (${entry.label})` : "");
+const key = (entry) => `${entry.entry}.${entry.track}.${entry.status}`;
 const mean = (entry, metric, part = "metrics") => (entry[part][metric] ? entry[part][metric][0] : null);
 const badge = (status) =>
   el("span", { class: `badge ${["rescored", "rerun"].includes(status) ? status : "doubt"}`, title: STATUS[status] }, status);
@@ -84,7 +61,7 @@ const badge = (status) =>
 // ---- state
 
 const state = { view: "", open: "", sort: "rank", down: false, words: "", unranked: true, status: "", groups: null,
-  x: "seconds_total", y: "avg" };
+  x: board.costs[0].id, y: RANKING.id };
 
 function readHash() {
   const [view, open] = location.hash.slice(1).split("/").map(decodeURIComponent);
@@ -96,11 +73,11 @@ function readHash() {
 // ---- the table of a protocol
 
 function columns(protocol) {
-  const cost = (of) => Object.entries(of).map(([id, [label, title]]) => ({
-    id, label, title, value: (e) => e.cost[id], cell: (e) => costShown(e, id),
+  const cost = (group) => costsOf(group, "table").map(({ id, short: label, meaning }) => ({
+    id, label, title: meaning, value: (e) => e.cost[id], cell: (e) => costShown(e, id),
   }));
-  const score = (id, part) => ({
-    id: part === "metrics" ? id : `agnostic_${id}`, label: LABELS[id], title: MEANING[id], best: id !== "forgetting",
+  const score = ({ id, label, meaning, better }, part) => ({
+    id: part === "metrics" ? id : `agnostic_${id}`, label, title: meaning, up: better === "less",
     value: (e) => mean(e, id, part), cell: (e) => scoreCell(e, id, part),
   });
   const all = [
@@ -109,28 +86,30 @@ function columns(protocol) {
       { id: "name", label: "Entry", up: true, words: true, value: name, cell: nameCell },
       { id: "n", label: "n", title: "Number of seeds.", value: (e) => e.n, cell: (e) => String(e.n) },
     ] },
-    { group: "Task-aware", always: true, columns: [
-      ...["avg", "transfer", "last"].map((id) => score(id, "metrics")),
-      { id: "whisk", label: "Avg, 95 %", value: (e) => mean(e, "avg"), cell: (e, range) => whisker(e, range), kind: "whisk" },
+    { group: board.groups.headline, always: true, columns: [
+      ...HEADLINES.map((one) => score(one, "metrics")),
+      { id: "whisk", label: `${RANKING.label}, 95 %`, value: (e) => mean(e, RANKING.id), cell: (e, range) => whisker(e, range), kind: "whisk" },
     ] },
-    { group: "Task-agnostic", columns: ["avg", "transfer", "last"].map((id) => score(id, "agnostic")) },
-    { group: "More scores", columns: [
-      ...["bwt", "fwt", "forgetting", "diagonal"].map((id) => score(id, "metrics")),
-      { id: "delta", label: "Δ Avg to l2", value: (e) => e.delta.avg, cell: (e) => (e.delta.avg === null ? "–" : signed(e.delta.avg)) },
-      { id: "still", label: "= zero-shot", title: STILL, value: (e) => (e.still ? e.still[0] : null),
-        cell: (e) => (e.still ? `${e.still[0]} of ${e.still[1]}` : "–") },
+    { group: "Task-agnostic", columns: HEADLINES.map((one) => score(one, "agnostic")) },
+    { group: board.groups.score, columns: [
+      ...SCORES.map((one) => score(one, "metrics")),
+      { id: "delta", label: `Δ ${RANKING.label} to l2`, value: (e) => e.delta[RANKING.id],
+        cell: (e) => (e.delta[RANKING.id] === null ? "–" : signed(e.delta[RANKING.id])) },
+      { id: UNCHANGED.id, label: UNCHANGED.label, title: UNCHANGED.meaning, value: (e) => (e.unchanged ? e.unchanged[0] : null),
+        cell: (e) => (e.unchanged ? `${e.unchanged[0]} of ${e.unchanged[1]}` : "–") },
     ] },
-    { group: protocol.figures.some((label) => label.startsWith("BLEU")) ? "Captions" : "Class by class", columns: protocol.figures.map((label) => (
-      { id: `figure ${label}`, label, value: (e) => e.figures[label] ?? null, cell: (e) => shown(e.figures[label]) })) },
-    { group: "Cost", columns: cost(COSTS) },
-    { group: "Samples", columns: cost(SAMPLES) },
+    ...["captions", "classes"].map((group) => ({ group: board.groups[group],
+      columns: protocol.figures.filter((one) => one.group === group).map(({ id, label, meaning }) => (
+        { id: `figure ${id}`, label, title: meaning, value: (e) => e.figures[id] ?? null, cell: (e) => shown(e.figures[id]) })) })),
+    { group: board.groups.cost, columns: cost("cost") },
+    { group: board.groups.samples, columns: cost("samples") },
     { group: "Origin", columns: [
       { id: "status", label: "Status", words: true, up: true, value: (e) => e.status, cell: (e) => badge(e.status) },
       { id: "track", label: "Track", words: true, up: true, value: (e) => e.track, cell: (e) => e.track },
       { id: "backbone", label: "Backbone", words: true, up: true, value: (e) => e.backbone, cell: (e) => e.backbone },
     ] },
   ];
-  const agnostic = protocol.entries.some((e) => e.agnostic.avg);
+  const agnostic = protocol.entries.some((e) => e.agnostic[RANKING.id]);
   return all.filter((one) => one.columns.length && (one.group !== "Task-agnostic" || agnostic));
 }
 
@@ -143,7 +122,8 @@ function nameCell(entry) {
   return [
     el("button", { type: "button", class: "open", "data-entry": key(entry), onclick: () => openEntry(entry) }, entry.title),
     badge(entry.status),
-    entry.variant ? el("small", {}, entry.variant) : "",
+    entry.label ? el("small", {}, entry.label) : "",
+    entry.earlier ? el("small", {}, "of an earlier source") : "",
     entry.rank === null ? el("small", {}, entry.unranked) : "",
   ];
 }
@@ -158,7 +138,7 @@ function scoreCell(entry, id, part) {
 }
 function whisker(entry, [low, high]) {
   const at = (x) => 4 + (112 * (x - low)) / (high - low || 1);
-  const value = mean(entry, "avg"), bounds = entry.intervals.avg;
+  const value = mean(entry, RANKING.id), bounds = entry.intervals[RANKING.id];
   if (value === null) return "–";
   return svg("svg", { width: 120, height: 16, viewBox: "0 0 120 16", role: "img",
     "aria-label": bounds ? `${shown(value)}, 95 % interval ${shown(bounds[0])} to ${shown(bounds[1])}` : shown(value) },
@@ -190,7 +170,7 @@ function protocolView(protocol) {
   const groups = columns(protocol);
   if (!state.groups) {
     const width = document.documentElement.clientWidth;
-    state.groups = new Set(width < 900 ? [] : width < 1500 ? ["Task-agnostic"] : ["Task-agnostic", "Cost"]);
+    state.groups = new Set(width < 900 ? [] : width < 1500 ? ["Task-agnostic"] : ["Task-agnostic", board.groups.cost]);
   }
   const tables = el("div", { id: "tables" }), chart = el("div", {});
   const redraw = () => {
@@ -220,7 +200,7 @@ function protocolView(protocol) {
       + "Ranked by Avg from three seeds on, one for deterministic entries. Equal ranges of ranks are ties. "
       + "Open an entry for its matrix and curves."),
     controls, tables, el("h3", {}, "Accuracy against cost"), chart,
-    el("p", { class: "quiet" }, STILL),
+    el("p", { class: "quiet" }, UNCHANGED.meaning),
   ];
 }
 const same = (values) => Object.fromEntries(values.map((value) => [value, value]));
@@ -235,7 +215,7 @@ function boardTables(protocol, groups, redraw) {
   const cols = used.flatMap((one) => one.columns.map((column, i) => ({ ...column, starts: i === 0 && one.group })));
   const column = cols.find((one) => one.id === state.sort) || cols[0];
   const rows = visible(protocol);
-  const bounds = rows.flatMap((e) => e.intervals.avg || (mean(e, "avg") === null ? [] : [mean(e, "avg")]));
+  const bounds = rows.flatMap((e) => e.intervals[RANKING.id] || (mean(e, RANKING.id) === null ? [] : [mean(e, RANKING.id)]));
   const range = [Math.min(...bounds), Math.max(...bounds)];
   const found = Object.keys(TRACKS).map((track) => [track, rows.filter((e) => e.track === track)]).filter(([, r]) => r.length);
   if (!found.length) return [el("p", { role: "status" }, protocol.entries.length ? "No entry fits the filter." : "No entries yet.")];
@@ -265,9 +245,9 @@ function headCell(one, sortedBy, redraw) {
 // ---- accuracy against cost
 
 function scatter(protocol, entries) {
-  const ys = { avg: "Avg", transfer: "Transfer", last: "Last", "agnostic avg": "Avg, task-agnostic" };
-  const xs = Object.fromEntries(Object.entries({ ...COSTS, ...SAMPLES }).map(([id, [label]]) => [id, label]));
-  const y = (e) => (state.y === "agnostic avg" ? mean(e, "avg", "agnostic") : mean(e, state.y));
+  const ys = Object.fromEntries([...HEADLINES.map(({ id, label }) => [id, label]), ["agnostic", `${RANKING.label}, task-agnostic`]]);
+  const xs = Object.fromEntries([...costsOf("cost", "table"), ...costsOf("samples", "table")].map((one) => [one.id, one.short]));
+  const y = (e) => (state.y === "agnostic" ? mean(e, RANKING.id, "agnostic") : mean(e, state.y));
   const points = entries.filter((e) => y(e) !== null && e.cost[state.x] !== null);
   const holder = el("div", { class: "chart" });
   const again = () => holder.replaceWith(scatter(protocol, entries));
@@ -342,40 +322,43 @@ function showEntry(protocol, entry) {
   const dialog = document.getElementById("entry");
   const tile = (label, value, extra = "", title = null) => el("div", { class: "tile", title },
     el("span", {}, label), el("b", {}, value), extra ? el("span", {}, extra) : "");
-  const headline = (id) => {
+  const headline = ({ id, label, meaning }) => {
     const bounds = entry.intervals[id], found = entry.metrics[id];
-    return tile(LABELS[id], found ? shown(found[0]) : "–", bounds ? `95 %: ${shown(bounds[0])} to ${shown(bounds[1])}`
-      : found && found[1] !== null ? `± ${shown(found[1])}` : "", MEANING[id]);
+    return tile(label, found ? shown(found[0]) : "–", bounds ? `95 %: ${shown(bounds[0])} to ${shown(bounds[1])}`
+      : found && found[1] !== null ? `± ${shown(found[1])}` : "", meaning);
   };
   const parts = [
     el("div", { class: "top" },
-      el("h2", { id: "entry-title" }, entry.title, badge(entry.status), el("small", {}, entry.variant || "default settings")),
+      el("h2", { id: "entry-title" }, entry.title, badge(entry.status), el("small", {}, entry.label || "default settings")),
       el("button", { type: "button", id: "close", onclick: () => dialog.close() }, "Close")),
     el("p", { class: "quiet" }, `${protocol.title} (${protocol.name}); ${TRACKS[entry.track]}; ${entry.backbone}; `
       + `${entry.n} ${entry.n === 1 ? "seed" : "seeds"}${entry.deterministic ? ", deterministic" : ""}. `
-      + (entry.rank === null ? `Unranked: ${entry.unranked}.` : "")),
+      + (entry.rank === null ? `Unranked: ${entry.unranked}. ` : "")
+      + (entry.earlier ? "Made by an earlier source of the method than the one that is here." : "")),
     el("div", { class: "tiles" },
       entry.rank === null ? "" : tile("Ranks", entry.ranks, `by mean ${entry.rank}`, RANKS),
       board.metrics.map(headline),
-      entry.still ? tile("Identical to zero-shot", `${entry.still[0]} of ${entry.still[1]}`, "cells before their task", STILL) : ""),
+      entry.unchanged ? tile(UNCHANGED.short, `${entry.unchanged[0]} of ${entry.unchanged[1]}`, "cells before their task",
+        UNCHANGED.meaning) : ""),
     ...matrixPart(protocol, entry),
     el("h3", {}, "Seed by seed"),
-    table(["Seed", ...board.metrics.map((id) => LABELS[id]), "Seconds", "Record"], entry.runs.map((run) => [
-      String(run.seed), ...board.metrics.map((id) => shown(run.metrics[id])), short(run.seconds),
+    table(["Seed", ...board.metrics.map((one) => one.label), "Seconds", "Record"], entry.runs.map((run) => [
+      String(run.seed), ...board.metrics.map(({ id }) => shown(run.metrics[id])), short(run.seconds),
       el("span", { class: "path" }, run.source)]), [0, board.metrics.length + 2]),
-    entry.agnostic.avg ? el("h3", {}, "Task-aware and task-agnostic") : "",
-    entry.agnostic.avg ? table(["", ...board.metrics.map((id) => LABELS[id])], ["metrics", "agnostic"].map((part) => [
+    entry.agnostic[RANKING.id] ? el("h3", {}, "Task-aware and task-agnostic") : "",
+    entry.agnostic[RANKING.id] ? table(["", ...board.metrics.map((one) => one.label)], ["metrics", "agnostic"].map((part) => [
       part === "metrics" ? "its own task's names" : "the names of all tasks",
-      ...board.metrics.map((id) => (entry[part][id] ? shown(entry[part][id][0])
+      ...board.metrics.map(({ id }) => (entry[part][id] ? shown(entry[part][id][0])
         + (entry[part][id][1] === null ? "" : ` ± ${shown(entry[part][id][1])}`) : "–"))]), [0]) : "",
     Object.keys(entry.figures).length ? el("h3", {}, "Further figures") : "",
-    el("div", { class: "tiles" }, Object.entries(entry.figures).map(([label, value]) => tile(label, shown(value)))),
+    el("div", { class: "tiles" }, protocol.figures.filter(({ id }) => id in entry.figures)
+      .map(({ id, label, meaning }) => tile(label, shown(entry.figures[id]), "", meaning))),
     el("h3", {}, "Cost and samples"),
-    el("div", { class: "tiles" }, Object.entries({ ...COSTS, task_pictures: ["Task pictures", "Pictures of the current tasks."],
-      ...SAMPLES }).map(([id, [label, title]]) => tile(label, costShown(entry, id), "", title))),
+    el("div", { class: "tiles" }, [...costsOf("cost", "entry"), ...costsOf("samples", "entry")]
+      .map(({ id, short: label, meaning }) => tile(label, costShown(entry, id), "", meaning))),
     el("h3", {}, "Settings"),
     table(["Setting", "Value"], Object.entries(entry.settings), [0, 1]),
-    el("p", { class: "quiet" }, `Method ${entry.method}, configuration `, el("code", {}, entry.configuration)),
+    el("p", { class: "quiet" }, `Method ${entry.method}, entry `, el("code", {}, entry.entry)),
   ];
   dialog.replaceChildren(...parts.flat().filter((part) => part !== ""));
   if (!dialog.open) dialog.showModal();
@@ -407,9 +390,7 @@ function matrixPart(protocol, entry) {
   return [
     el("h3", {}, "R: accuracy on each task after each stage"),
     el("div", { class: "controls" },
-      kinds.length > 1 ? el("label", {}, "Shown", choice("kind", Object.fromEntries(kinds.map((k) => [k,
-        k === "aware" && entry.matrices.bleu4 ? "mean of R@1 both ways" : board.matrices[k]])), kind,
-      (value) => { kind = value; redraw(); })) : "",
+      kinds.length > 1 ? el("label", {}, "Shown", choice("kind", same(kinds), kind, (value) => { kind = value; redraw(); })) : "",
       el("span", { class: "quiet" }, "Mean over seeds, percent. Framed: the task was learned at this stage; below it what "
         + "was kept, above it what is left of the zero-shot ability.")),
     heat,
@@ -449,7 +430,7 @@ function curve(tasks, R, i, large) {
   ticks.forEach((t) => parts.push(svg("text", { class: "quiet", x: x(t), y: H - B + 14, "text-anchor": "middle" }, String(t))));
   if (large) {
     values.forEach((v, t) => parts.push(svg("text", { x: x(t), y: y(v) - 9, "text-anchor": "middle" }, shown(v))));
-    parts.push(svg("text", { class: "quiet", x: W / 2, y: H - 4, "text-anchor": "middle" }, "tasks learned (0: the untouched model)"));
+    parts.push(svg("text", { class: "quiet", x: W / 2, y: H - 4, "text-anchor": "middle" }, "tasks learned (0: the zero-shot model)"));
   }
   return el("figure", { class: "chart" }, el("figcaption", {}, `${i + 1} ${tasks[i]}`,
     large ? "" : el("small", {}, `learned ${shown(values[i + 1])}, end ${shown(values[T])}`)),
@@ -464,12 +445,12 @@ function publishedView() {
       + "never compare them with measured ones. Δ is the difference to the l2 baseline of the same source, computed from its "
       + "printed values, not copied. BLEU-4 is a fraction, all else percent."),
     ...board.errata.map((one) => el("p", { class: "note" }, el("b", {}, "Erratum. "), `${one.source} prints ${minus(one.printed)} as `
-      + `the difference of ${one.method} to the l2 baseline by ${LABELS[one.metric]} on ${one.stream}; its own values give `
+      + `the difference of ${one.method} to the l2 baseline by ${board.labels[one.metric]} on ${one.stream}; its own values give `
       + `${minus(one.correct)}, which is what stands here.`))];
   for (const { stream, tables } of board.published) {
     parts.push(el("h3", {}, stream));
     for (const { metrics, deltas, rows } of tables) {
-      parts.push(table(["Method", "Setting", ...metrics.map((id) => LABELS[id] || id), ...deltas.map((id) => `Δ ${LABELS[id]}`),
+      parts.push(table(["Method", "Setting", ...metrics.map((id) => board.labels[id] || id), ...deltas.map((id) => `Δ ${board.labels[id]}`),
         "Status", "Source"], rows.map((row) => [row.method, row.setting || "–", ...metrics.map((id) => minus(row.printed[id] ?? "–")),
         ...deltas.map((id) => (id in row.delta ? signed(row.delta[id]) : "–")), badge(row.status),
         row.note ? `${row.source}; ${row.note}` : row.source]), [0, 1, 2 + metrics.length + deltas.length, 3 + metrics.length + deltas.length], 3 + metrics.length + deltas.length));
@@ -478,8 +459,8 @@ function publishedView() {
     if (derived) {
       parts.push(el("p", { class: "quiet" }, `Computed here from the released matrices (${board.derived.source}); FWT is relative to `
         + "the zero-shot row, which is known to one decimal."),
-      table(["Method", ...board.metrics.map((id) => LABELS[id])], Object.entries(derived).map(([method, values]) => [method,
-        ...board.metrics.map((id) => minus(values[id]))]), [0]));
+      table(["Method", ...board.metrics.map((one) => one.label)], Object.entries(derived).map(([method, values]) => [method,
+        ...board.metrics.map(({ id }) => minus(values[id]))]), [0]));
     }
   }
   return parts;

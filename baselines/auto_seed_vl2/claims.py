@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from vlcl_bench.board.entries import Entry
-from vlcl_bench.board.render.markdown import table
+from vlcl_bench.board.pages import MethodPage
+from vlcl_bench.board.render.tables import table
 from vlcl_bench.scoring.significance import Comparison, Difference, Items, compare, mean_metric
 
 TITLE = "# Auto-Seed VL2: claimed and measured"
@@ -33,12 +34,15 @@ ABLATIONS = (
     ("without meta-update of the generator", "meta_update=first_task", -8.1),
     ("without seed pruning", "pruning=False", -0.2),
 )
-"""Variant, and the page's change of the average accuracy on C→R; the last one it calls not significant."""
+"""What is left out, its label on the board, and the page's change of the average accuracy on C→R.
+
+The last one the page calls not significant.
+"""
 
 INTRO = """Generated from the records by `vlcl leaderboard build`; do not edit. The method on the board is our
-reconstruction (`baselines/auto_seed_vl2/method.py` says what of it is the page's and what is ours), and the streams are the
-mini twins with the mini CLIP, not CIFAR-100, ImageNet-R, COCO and Flickr30k with ViT-B/16. So a claim that is not
-reproduced here may hold there, and one that is reproduced need not.
+reconstruction (`baselines/auto_seed_vl2/method.py` says what of it is the page's and what is ours), and the streams
+are the mini twins with the mini CLIP, not CIFAR-100, ImageNet-R, COCO and Flickr30k with ViT-B/16. So a claim that is
+not reproduced here may hold there, and one that is reproduced need not.
 
 *Reproduced* means, for a difference: the claimed sign, and more than chance (paired bootstrap over test samples and
 seeds, Holm's correction over the headline metrics, p < 0.05; for FWT, which is compared with 0, a 95 % interval on
@@ -62,41 +66,41 @@ class Claim:
 
 
 class Evidence:
-    """Entries by protocol, method and variant, and their comparisons, each computed once."""
+    """Entries by protocol, method and label, and their comparisons, each computed once."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        self._entries = {(one.protocol, one.method, one.variant): one for one in entries}
+        self._entries = {(entry.protocol, entry.method, entry.label): entry for entry in entries}
         self.compared: Callable[..., Comparison | None] = cache(self._compared)
         self.scores = cache(self._scores)
 
-    def entry(self, protocol: str, method: str = METHOD, variant: str = "") -> Entry | None:
+    def entry(self, protocol: str, method: str = METHOD, label: str = "") -> Entry | None:
         """An entry, if there is one."""
-        return self._entries.get((protocol, method, variant))
+        return self._entries.get((protocol, method, label))
 
-    def _compared(self, protocol: str, method: str, variant: str) -> Comparison | None:
-        own, other = self.entry(protocol), self.entry(protocol, method, variant)
+    def _compared(self, protocol: str, method: str, label: str) -> Comparison | None:
+        own, other = self.entry(protocol), self.entry(protocol, method, label)
         if own is None or other is None:
             return None
-        return compare(self.scores(protocol, METHOD, ""), self.scores(protocol, method, variant))
+        return compare(self.scores(protocol, METHOD, ""), self.scores(protocol, method, label))
 
-    def _scores(self, protocol: str, method: str, variant: str) -> dict[int, Items]:
-        return dict(self._entries[protocol, method, variant].item_scores())
+    def _scores(self, protocol: str, method: str, label: str) -> dict[int, Items]:
+        return dict(self._entries[protocol, method, label].item_scores())
 
-    def difference(self, protocol: str, method: str, variant: str, metric: str) -> Difference | None:
+    def difference(self, protocol: str, method: str, label: str, metric: str) -> Difference | None:
         """Auto-Seed VL2 minus another entry by a headline metric."""
-        found = self.compared(protocol, method, variant)
+        found = self.compared(protocol, method, label)
         return next((one for one in found.headlines if one.name == metric), None) if found else None
 
-    def against_zero_shot(self, protocol: str, method: str, variant: str = "") -> tuple[float, float, float] | None:
+    def against_zero_shot(self, protocol: str, method: str, label: str = "") -> tuple[float, float, float] | None:
         """FWT of an entry with the bounds of its 95 % interval: its difference to what learns nothing."""
-        if self.entry(protocol, method, variant) is None:
+        if self.entry(protocol, method, label) is None:
             return None
-        scores = self.scores(protocol, method, variant)
-        still = {
-            seed: {task: one[:1].repeat(len(one), axis=0) for task, one in items.items()}
+        scores = self.scores(protocol, method, label)
+        zero_shot = {
+            seed: {task: rows[:1].repeat(len(rows), axis=0) for task, rows in items.items()}
             for seed, items in scores.items()
         }
-        fwt = next(one for one in compare(scores, still).headlines if one.name == "fwt")
+        fwt = next(line for line in compare(scores, zero_shot).headlines if line.name == "fwt")
         return fwt.difference, fwt.low, fwt.high
 
     def logged_mean(self, key: str) -> float | None:
@@ -107,9 +111,9 @@ class Evidence:
         values = [line[key] for line in lines if key in line]
         return statistics.fmean(values) if values else None
 
-    def mean(self, metric: str, method: str, variant: str = "") -> float | None:
+    def mean(self, metric: str, method: str, label: str = "") -> float | None:
         """Mean over seeds of a headline metric on the stream of classes, from the stored answers."""
-        own = self.entry(CLASSES, method, variant)
+        own = self.entry(CLASSES, method, label)
         return None if own is None else mean_metric(own.item_scores(), metric)
 
     def prunes(self) -> bool:
@@ -122,9 +126,9 @@ class Evidence:
             for line in record.log
         )
 
-    def bytes_kept(self, method: str, variant: str = "", protocol: str = CLASSES) -> float | None:
+    def bytes_kept(self, method: str, label: str = "", protocol: str = CLASSES) -> float | None:
         """Median of the bytes kept between tasks."""
-        own = self.entry(protocol, method, variant)
+        own = self.entry(protocol, method, label)
         return statistics.median(r.footprint.bytes_between_tasks for _, r in own.runs.values()) if own else None
 
 
@@ -158,6 +162,9 @@ def claims_page(entries: Sequence[Entry]) -> str:
     return "\n\n".join([TITLE, INTRO, table(head, body)]) + "\n"
 
 
+PAGE = MethodPage("auto-seed-vl2.md", claims_page)
+
+
 def _judged(claim: str, claimed: str, found: tuple[str, bool] | None) -> Claim:
     """A claim on the stream of classes: what was measured and whether that is as claimed; ``None`` without runs."""
     if found is None:
@@ -166,8 +173,8 @@ def _judged(claim: str, claimed: str, found: tuple[str, bool] | None) -> Claim:
     return Claim(claim, claimed, CLASSES, measured, REPRODUCED if holds else NOT_REPRODUCED)
 
 
-def _ablation(seen: Evidence, name: str, variant: str, claimed: float) -> Claim:
-    found = seen.difference(CLASSES, METHOD, variant, "last")
+def _ablation(seen: Evidence, name: str, label: str, claimed: float) -> Claim:
+    found = seen.difference(CLASSES, METHOD, label, "last")
     nothing = abs(claimed) < 1
     words = f"{claimed:+.1f}" + (" (not significant)" if nothing else "")
     if found is None:
@@ -189,15 +196,16 @@ def _better(seen: Evidence, name: str, claimed: str, method: str) -> Claim:
 
 
 def _beats_pixels(seen: Evidence) -> Claim:
-    """The margin over generative replay, which says nothing of seeds where the untouched model has it as well."""
+    """The margin over generative replay, which says nothing of seeds where the zero-shot model has it as well."""
     name, claimed, other = "better than generative replay", f"more than {MARGIN:.0f} points", "generative_replay"
     found = seen.difference(CLASSES, other, "", "last")
     if found is None:
         return _judged(name, claimed, None)
-    measured, still, theirs = _shown(found), seen.mean("last", "zero_shot"), seen.mean("last", other)
-    if still is not None and theirs is not None and still - theirs > MARGIN:
+    measured, zero_shot, theirs = _shown(found), seen.mean("last", "zero_shot"), seen.mean("last", other)
+    if zero_shot is not None and theirs is not None and zero_shot - theirs > MARGIN:
         measured += (
-            f"; but the untouched model is better by {still - theirs:+.1f}, too: generative replay trains both towers"
+            f"; but the zero-shot model is better by {zero_shot - theirs:+.1f}, too: "
+            "generative replay trains both towers"
         )
         return Claim(name, claimed, CLASSES, measured, NOT_TESTABLE)
     return _judged(name, claimed, (measured, found.low > MARGIN))
