@@ -50,7 +50,7 @@ def test_steps_are_timed_with_the_reference_data_that_a_method_declares(world, m
     dataset = FakeDataSet(REFERENCE, train=8, test=0, side=48, captioned=True)
     manifest, opened = dataset.manifest(), []
     monkeypatch.setattr("vlcl_bench.mini.datasets.mini_dataset", lambda *_: (opened.append(1), dataset)[1])
-    monkeypatch.setattr("vlcl_bench.mini.world.read_manifest", lambda name: manifest)
+    monkeypatch.setattr("vlcl_bench.mini.reference.read_manifest", lambda name: manifest)
     found = suite.step_times(("finetune", "zscl"), "tiny", world.store)
     assert found.keys() == {"finetune", "zscl"}
     assert min(found.values()) > 0

@@ -19,7 +19,7 @@ from vlcl_bench.data.verify import aligned
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.mini.datasets import mini_dataset
 from vlcl_bench.mini.domains import development_domains, domains
-from vlcl_bench.mini.freezing import freeze
+from vlcl_bench.mini.manifests import freeze
 
 MINI = (*domains(), *development_domains())
 

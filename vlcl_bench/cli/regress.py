@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vlcl_bench.cli import EXIT_CODES
-from vlcl_bench.cli.options import AsJson, StoreFolder, emit
+from vlcl_bench.cli.options import EXIT_CODES, AsJson, StoreFolder, emit
 
 if TYPE_CHECKING:
     from rich.table import Table

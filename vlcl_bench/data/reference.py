@@ -1,7 +1,7 @@
 """Reference data: pictures and texts beside the tasks, which a method declares that it uses.
 
-A method with ``auxiliary = ("pictures",)``, ``("texts",)`` or both is lent them through its context, metered. Which they
-are, the protocol's world says (:mod:`vlcl_bench.data.world`).
+A method with ``auxiliary = ("pictures",)``, ``("texts",)`` or both is lent them through its context, metered. Which
+they are, the protocol's world says (:mod:`vlcl_bench.data.world`).
 """
 
 from __future__ import annotations
