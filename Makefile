@@ -31,7 +31,7 @@ lint: $(MADE) ## Check style, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(MADE) ## Format the code and mend what ruff can mend
+format: $(MADE) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

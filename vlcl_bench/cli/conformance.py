@@ -20,7 +20,7 @@ def conformance(
     as_json: AsJson = False,
     traceback: Traceback = False,
 ) -> None:
-    """Run the untouched model and compare every column with the published row; say which is off, and why that may be.
+    """Run the zero-shot model and compare every column with the published row; say which is off, and why that may be.
 
     Exit code 3 where a column is off by more than its tolerance.
     """

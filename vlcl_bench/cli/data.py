@@ -83,7 +83,7 @@ def verify(
     names: Names = None,
     protocol: Annotated[str | None, typer.Option(help="The data sets of this protocol.")] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Write a manifest where there is none yet: it is required ever after.")
+        bool, typer.Option("--write", help="Write a manifest where there is none yet: it is required from then on.")
     ] = False,
     data_root: DataRoot = None,
     hub_root: HubRoot = None,
@@ -140,7 +140,7 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete decoded pictures that no manifest needs any more. Nothing in the store is precious: it is built again.
+    """Delete decoded pictures that no manifest needs any more. The store can be deleted: it is built again.
 
     What another process may be building, because it changed within the last hour, is left alone without --all.
     """

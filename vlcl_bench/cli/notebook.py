@@ -37,8 +37,8 @@ SHOWN = {"transfer": "Transfer", "avg": "Avg", "last": "Last"}
 class Scores:
     """Scores of a stream in percent.
 
-    ``R`` is ``(T, T)``, a row after each task and a column for each; ``zero_shot`` ``(T,)`` is the row of the untouched
-    model, ``None`` where it is not known; ``metrics`` holds the headline numbers, ``None`` where one cannot be had.
+    ``R`` is ``(T, T)``, a row after each task and a column for each; ``zero_shot`` ``(T,)`` is the row before any
+    task, ``None`` where it is not known; ``metrics`` holds the headline numbers, ``None`` where one is not defined.
     """
 
     tasks: tuple[str, ...]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 EXIT_CODES = """Exit codes: 0 done; 2 wrong command, name, setting or input file; 3 a damaged file of ours;
-4 the method failed; 5 the machine refused (disk, permission, device); 130 interrupted; 1 a bug of ours."""
+4 the method failed; 5 the machine refused (disk, permission, device); 130 interrupted; 1 a bug in vlcl-bench."""
 
 ProtocolName = Annotated[str, typer.Option(help="Name of a protocol; `vlcl protocols` lists them.")]
 MethodName = Annotated[

@@ -58,7 +58,7 @@ def score(
         typer.Option(help="CSV or JSON of R instead: no header, a row after each task, in percent."),
     ] = None,
     with_zero_shot: Annotated[
-        bool, typer.Option("--with-zero-shot", help="The matrix's first row is row 0, the untouched model.")
+        bool, typer.Option("--with-zero-shot", help="The matrix's first row is row 0, zero-shot.")
     ] = False,
     protocol: Annotated[
         Path | None, typer.Option(help="TOML file of the run's protocol, where it is not one of the package's.")

@@ -41,7 +41,7 @@ def import_file(path: Path, digest: str, folder: Path | None = None) -> ModuleTy
         line = _line_in(error, path)
         raise MethodError(
             f"{path}{line} does not import: {type(error).__name__}: {error}",
-            "Mend the file, or see the whole story with: python " + str(path),
+            "Fix the file, or see the whole traceback with: python " + str(path),
         ) from error
     return module
 

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: on a terminal through rich, else in plain lines, or nothing."""
+"""What a run prints while it goes: on a terminal through rich, else in plain lines, or nothing."""
 
 from __future__ import annotations
 

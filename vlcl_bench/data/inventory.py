@@ -190,7 +190,7 @@ def _belongs(folder: Path, name: str) -> bool:
 
 
 def _being_built(folder: Path, whole: bool) -> bool:
-    """Whether somebody may be writing here: of a finished folder only its temporary files tell."""
+    """Whether somebody may be writing here: of a finished folder only its temporary files show it."""
     files = [*folder.glob(".*.tmp")] if whole else [folder, *folder.iterdir()]
     return any(time.time() - _changed(path) < BUILDING for path in files)
 

@@ -1,4 +1,4 @@
-"""Worlds: where data sets come from, and what is lent to methods beside them. Each is a plug-in.
+"""Worlds: where data sets come from, and what methods are given beside them. Each is a plug-in.
 
 A protocol names its world in two lines of its file: ``source`` says whose data sets it learns, ``scale`` whose
 reference data, generator, names and time limits its methods get. Worlds are found through the entry points
@@ -49,7 +49,7 @@ class World(ABC):
 
     @abstractmethod
     def plan_reference(self, kinds: Sequence[str], places: Places, side: int) -> ReferencePlan:
-        """All reference data of these ``kinds`` (``pictures``, ``texts``) that this world has to lend."""
+        """All reference data of these ``kinds`` (``pictures``, ``texts``) that this world has."""
 
     @abstractmethod
     def prompt_names(self) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""The mini world's reference data: what its CLIP was pretrained on, lent to methods that declare it."""
+"""The mini world's reference data: what its CLIP was pretrained on, for methods that declare it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vlcl_bench.mini import REFERENCE
 
 
 def plan_reference(source: str, kinds: Sequence[str], side: int) -> ReferencePlan:
-    """The pictures and captions, as far as they are declared; the manifest tells all. ``source`` is the world's."""
+    """The pictures and captions, as far as they are declared; the manifest holds all. ``source`` is the world's."""
     manifest = read_manifest(REFERENCE)
     captions = tuple(dict.fromkeys(text for texts in manifest.captions("train") for text in texts))
     sizes = {"pictures": len(manifest.samples("train")), "texts": len(captions)}

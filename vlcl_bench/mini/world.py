@@ -40,7 +40,7 @@ class MiniWorld(World):
         return mini_dataset(name)
 
     def plan_reference(self, kinds: Sequence[str], places: Places, side: int) -> ReferencePlan:
-        """The mini CLIP's pretraining pictures and captions, as far as they are declared; the manifest tells all."""
+        """The mini CLIP's pretraining pictures and captions, as far as they are declared; the manifest holds all."""
         from vlcl_bench.mini.reference import plan_reference
 
         return plan_reference(self.source, kinds, side)

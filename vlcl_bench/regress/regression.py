@@ -207,7 +207,7 @@ def _by_name(jobs: Sequence[Job]) -> dict[str, list[Path]]:
 
 
 class _Announcer:
-    """Says which run has ended, as it does; on a terminal a bar shows how many have."""
+    """Says which run has ended, when it ends; on a terminal a bar shows how many have."""
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
         self.jobs, self.console = jobs, console

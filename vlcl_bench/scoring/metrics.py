@@ -95,8 +95,20 @@ def continual_metrics(R: npt.ArrayLike, zero_shot: npt.ArrayLike | None = None, 
     Raises :class:`UsageError` for anything that is not a square matrix of numbers from 0 to 100, and for a
     matrix that looks like fractions (nothing above 1, something above 0) unless ``tiny`` vouches for percent.
     """
-    matrix, row0 = _checked(R, zero_shot, tiny)
-    T = len(matrix)
+    matrix = _numbers(R, "R", 2)
+    rows, columns = matrix.shape
+    if rows != columns or rows == 0:
+        raise UsageError(
+            f"R is {rows} x {columns}; it must be square, one row after each task and one column per task",
+            "Give the zero-shot row (row 0) separately." if rows == columns + 1 else None,
+        )
+    row0 = None if zero_shot is None else _numbers(zero_shot, "the zero-shot row", 1)
+    if row0 is not None and len(row0) != rows:
+        raise UsageError(f"the zero-shot row has {len(row0)} values; R has {rows} tasks")
+    if not tiny:
+        _refuse_fractions(matrix, row0)
+
+    T = rows
     later, earlier = range(1, T), range(T - 1)
     last = [float(x) for x in matrix[-1]]
     diagonal = [float(matrix[i, i]) for i in range(T)]
@@ -152,23 +164,6 @@ def _mean_defined(values: Iterable[float | None]) -> float | None:
     """The mean of the defined values, ``None`` when there are none."""
     items = [x for x in values if x is not None]
     return _mean(items) if items else None
-
-
-def _checked(R: npt.ArrayLike, zero_shot: npt.ArrayLike | None, tiny: bool) -> tuple[FloatArray, FloatArray | None]:
-    """R (T, T) and row 0 (T,) as float64; raises :class:`UsageError` as :func:`continual_metrics` says."""
-    matrix = _numbers(R, "R", 2)
-    rows, columns = matrix.shape
-    if rows != columns or rows == 0:
-        raise UsageError(
-            f"R is {rows} x {columns}; it must be square, one row after each task and one column per task",
-            "Give the zero-shot row (row 0) separately." if rows == columns + 1 else None,
-        )
-    row0 = None if zero_shot is None else _numbers(zero_shot, "the zero-shot row", 1)
-    if row0 is not None and len(row0) != rows:
-        raise UsageError(f"the zero-shot row has {len(row0)} values; R has {rows} tasks")
-    if not tiny:
-        _refuse_fractions(matrix, row0)
-    return matrix, row0
 
 
 def _numbers(values: npt.ArrayLike, name: str, dimensions: int) -> FloatArray:

@@ -91,7 +91,7 @@ def data(root: Path | None, hub_root: Path | None = None) -> Iterator[Finding]:
         hint = "`vlcl data list` says where each belongs; a protocol needs only its own."
         yield Finding("data", "warning", f"{text}; missing: {', '.join(missing)}", hint, facts)
     else:
-        yield Finding("data", "ok", text, "`vlcl data verify` tells whether they are the right ones.", facts)
+        yield Finding("data", "ok", text, "`vlcl data verify` says whether they are the right ones.", facts)
 
 
 def _looked_for(places: Places) -> list[str]:
@@ -107,7 +107,7 @@ def existing(path: Path) -> Path:
 
 
 def writable(folder: Path) -> bool:
-    """Whether a file can be made in a folder, by making one: permissions alone do not tell of read-only disks."""
+    """Whether a file can be made in a folder, by making one: permissions alone do not show read-only disks."""
     import tempfile
 
     try:

@@ -28,7 +28,7 @@ class HubFound:
     """What the hub has of a data set.
 
     ``entries`` are in the hub's order (of a texts-only set there are ``texts`` instead). ``revision`` is the commit
-    they come from, to be kept in the manifest and required ever after; ``None`` where a local copy does not say.
+    they come from, to be kept in the manifest and required from then on; ``None`` where a local copy does not say.
     ``origin`` says the same to a person, without a path of this machine.
     """
 
@@ -121,7 +121,7 @@ def match_to_manifest(
             parts.append(f"{len(unknown)} are not in the manifest, the first: {unknown[0].original.where}")
         raise IntegrityError(
             f"the copy does not hold the pictures of the manifest: {'; '.join(parts)}",
-            "If that is most of them, the copy's pictures were encoded anew: take another copy, or the official "
+            "If that is most of them, the copy's pictures were encoded again: take another copy, or the official "
             "archive with --data-root.",
         )
     return matched
@@ -165,7 +165,7 @@ def _check_splits(spec: RealSpec, hub: HubSpec) -> None:
 
 
 def _column(part: Dataset, hub: HubSpec, column: str, split: str) -> list[Any]:
-    """All values of a column, decoded by nobody."""
+    """All values of a column, not decoded."""
     _require(part, hub, column, split)
     return part.select_columns([column])[:][column]
 
