@@ -31,7 +31,7 @@ lint: $(MADE) ## Check style, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(MADE) ## Format the code and mend what ruff can mend
+format: $(MADE) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -41,7 +41,7 @@ lock: ## Pin the newest versions that pyproject.toml allows and the lock does no
 		pyproject.toml -o requirements.lock
 
 benchmarks: $(MADE) ## Measure the times and sizes that the README reports
-	$(BIN)/python -m vlcl_bench.benchmarks.suite
+	$(BIN)/python -m vlcl_bench.benchmarks
 
 clean: ## Delete caches and build leftovers; runs, pictures and .venv stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache build dist

@@ -13,7 +13,7 @@ from open_clip.transformer import QuickGELU
 from support import tiny_clip
 from torchvision import transforms
 
-from vlcl_bench.backbones import clip, load_backbone, weights, weights_sha256
+from vlcl_bench.backbones import clip, identification, load_backbone, weights_sha256
 from vlcl_bench.errors import IntegrityError, MachineError, UsageError
 from vlcl_bench.mini.clip.pretraining import augment, contrastive_loss
 
@@ -276,12 +276,12 @@ def test_a_build_with_another_activation_than_its_configuration_is_refused(tiny,
 def test_openais_archives_are_known_by_the_hash_in_their_address():
     # From OpenAI's clip/clip.py, which compares a download with the last folder of its address.
     url = open_clip.get_pretrained_url("ViT-B-16", "openai")
-    assert weights.published_digest(url) == "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"
+    assert identification.published_digest(url) == "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"
 
 
 def test_every_published_archive_of_openais_has_a_hash():
     models = open_clip.list_pretrained_models_by_tag("openai")
-    digests = {weights.published_digest(open_clip.get_pretrained_url(model, "openai")) for model in models}
+    digests = {identification.published_digest(open_clip.get_pretrained_url(model, "openai")) for model in models}
     assert len(digests) == 9
     assert {len(digest) for digest in digests} == {64}
 

@@ -438,7 +438,7 @@ def opened(monkeypatch, tmp_path):
     dataset = FakeDataSet(REFERENCE, train=12, test=0, side=4, captioned=True)
     manifest = dataset.manifest()
     monkeypatch.setattr("vlcl_bench.mini.datasets.mini_dataset", lambda name: dataset)
-    monkeypatch.setattr("vlcl_bench.mini.world.read_manifest", lambda name: manifest)
+    monkeypatch.setattr("vlcl_bench.mini.reference.read_manifest", lambda name: manifest)
     protocol = SimpleNamespace(scale="mini", side=4, budget=SimpleNamespace(auxiliary_size=12))
 
     def opened(*kinds, **settings):

@@ -6,8 +6,8 @@ import pytest
 from support.fakes import FakeDataSet
 
 from vlcl_bench.backbones import load_backbone
-from vlcl_bench.benchmarks import suite
-from vlcl_bench.benchmarks.suite import Rate, large_evaluation_rate
+from vlcl_bench.benchmarks.evaluation import Rate, large_evaluation_rate, make_jpegs
+from vlcl_bench.benchmarks.steps import step_times
 from vlcl_bench.mini.world import BACKBONE, REFERENCE
 
 
@@ -50,16 +50,16 @@ def test_steps_are_timed_with_the_reference_data_that_a_method_declares(world, m
     dataset = FakeDataSet(REFERENCE, train=8, test=0, side=48, captioned=True)
     manifest, opened = dataset.manifest(), []
     monkeypatch.setattr("vlcl_bench.mini.datasets.mini_dataset", lambda *_: (opened.append(1), dataset)[1])
-    monkeypatch.setattr("vlcl_bench.mini.world.read_manifest", lambda name: manifest)
-    found = suite.step_times(("finetune", "zscl"), "tiny", world.store)
-    assert found.keys() == {"finetune", "zscl"}
-    assert min(found.values()) > 0
+    monkeypatch.setattr("vlcl_bench.mini.reference.read_manifest", lambda name: manifest)
+    seconds = step_times(("finetune", "zscl"), "tiny", world.store)
+    assert seconds.keys() == {"finetune", "zscl"}
+    assert min(seconds.values()) > 0
     assert len(opened) == 1
 
 
 def test_the_pictures_made_are_the_same_every_time(tmp_path):
     for folder in ("a", "b"):
-        suite._make_jpegs(tmp_path / folder, 3)
+        make_jpegs(tmp_path / folder, 3)
     files = [sorted(path for path in (tmp_path / folder).rglob("*.jpg")) for folder in ("a", "b")]
     assert len(files[0]) == 5
     assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]

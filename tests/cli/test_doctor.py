@@ -11,7 +11,8 @@ from support import tiny_clip
 from typer.testing import CliRunner
 
 from vlcl_bench.backbones import load_backbone
-from vlcl_bench.cli.diagnostics import doctor
+from vlcl_bench.cli.diagnostics import doctor, machine, storage
+from vlcl_bench.cli.diagnostics.backbone import backbone_works, pictures_per_second
 from vlcl_bench.cli.doctor import register
 from vlcl_bench.common.places import data_home
 from vlcl_bench.data.real.catalogue import catalogue, spec_of
@@ -87,7 +88,7 @@ def test_canaries_are_written_to_a_folder_on_request(tmp_path):
 
 
 def test_the_mini_clip_is_known_and_timed():
-    backbone, speed = doctor.backbone_works(BACKBONE)
+    backbone, speed = backbone_works(BACKBONE)
     assert (backbone.status, backbone.facts["status"]) == ("ok", "known")
     assert speed.facts["pictures_per_second"] > 0
 
@@ -95,7 +96,7 @@ def test_the_mini_clip_is_known_and_timed():
 def test_a_first_use_is_a_warning_and_then_fine(monkeypatch, tmp_path):
     tiny_clip.install(monkeypatch)
     name = f"tiny/{tiny_clip.checkpoint(tmp_path / 'w.safetensors')}"
-    first, second = (next(doctor.backbone_works(name)) for _ in range(2))
+    first, second = (next(backbone_works(name)) for _ in range(2))
     assert (first.status, first.facts["status"]) == ("warning", "first-use")
     assert (second.status, second.facts["status"]) == ("ok", "required")
     assert [path.parent for path in (tmp_path / "home").rglob("*.json")] == [data_home() / "canaries"]
@@ -106,19 +107,19 @@ def test_a_failed_canary_is_a_problem(monkeypatch):
         raise IntegrityError("not the right features", "look")
 
     monkeypatch.setattr("vlcl_bench.backbones.canary.check", fail)
-    found = only(doctor.backbone_works(BACKBONE))
+    found = only(backbone_works(BACKBONE))
     assert (found.status, found.text, found.hint) == ("problem", "not the right features", "look")
 
 
 def test_damaged_weights_are_a_problem(tmp_path):
     path = tmp_path / "w.safetensors"
     path.write_bytes(CHECKPOINT.read_bytes()[:1000])
-    assert only(doctor.backbone_works(f"vlcl-mini/{path}")).status == "problem"
+    assert only(backbone_works(f"vlcl-mini/{path}")).status == "problem"
 
 
 def test_timing_leaves_the_mode_as_it_was():
     backbone = load_backbone(BACKBONE).train()
-    doctor.pictures_per_second(backbone)
+    pictures_per_second(backbone)
     assert backbone.training
 
 
@@ -128,9 +129,9 @@ def test_timing_leaves_the_mode_as_it_was():
 def locked(monkeypatch, tmp_path, text):
     path = tmp_path / "requirements.lock"
     path.write_text(text)
-    monkeypatch.setattr(doctor, "LOCK", path)
-    monkeypatch.setattr(doctor, "version", lambda package: {"torch": "2.9.0+cpu"}.get(package, "1.0"))
-    return only(doctor.versions())
+    monkeypatch.setattr(machine, "LOCK", path)
+    monkeypatch.setattr(machine, "version", lambda package: {"torch": "2.9.0+cpu"}.get(package, "1.0"))
+    return only(machine.versions())
 
 
 def test_the_locks_versions_are_fine_whatever_the_build(monkeypatch, tmp_path):
@@ -146,14 +147,18 @@ def test_other_versions_than_the_locks_are_a_warning(monkeypatch, tmp_path):
     assert (found.status, found.facts["other_than_locked"]) == ("warning", {"torch": ["2.9.1"]})
 
 
+def test_the_lock_is_the_one_beside_the_package():
+    assert Path(__file__).parents[2] / "requirements.lock" == machine.LOCK
+
+
 def test_without_a_lock_nothing_is_compared(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "LOCK", tmp_path / "none")
-    assert only(doctor.versions()).status == "ok"
+    monkeypatch.setattr(machine, "LOCK", tmp_path / "none")
+    assert only(machine.versions()).status == "ok"
 
 
 def test_a_missing_package_is_a_problem(monkeypatch):
-    monkeypatch.setattr(doctor, "PACKAGES", ("torch", "no-such-package-at-all"))
-    found = only(doctor.versions())
+    monkeypatch.setattr(machine, "PACKAGES", ("torch", "no-such-package-at-all"))
+    found = only(machine.versions())
     assert (found.status, found.facts["missing"]) == ("problem", ["no-such-package-at-all"])
 
 
@@ -163,14 +168,14 @@ def test_a_missing_package_is_a_problem(monkeypatch):
 def test_another_default_type_is_a_problem():
     torch.set_default_dtype(torch.float64)
     try:
-        assert only(doctor.precision()).status == "problem"
+        assert only(machine.precision()).status == "problem"
     finally:
         torch.set_default_dtype(torch.float32)
 
 
 def test_rounded_matrix_products_are_a_warning(monkeypatch):
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
-    assert only(doctor.precision()).status == "warning"
+    assert only(machine.precision()).status == "warning"
 
 
 def test_tf32_on_a_gpu_is_a_warning_that_runs_take_care_of(monkeypatch):
@@ -179,24 +184,24 @@ def test_tf32_on_a_gpu_is_a_warning_that_runs_take_care_of(monkeypatch):
     before = torch.backends.cudnn.conv.fp32_precision
     try:
         torch.backends.cudnn.conv.fp32_precision = "tf32"
-        found = only(doctor.precision())
+        found = only(machine.precision())
         assert (found.status, found.facts["tf32"]) == ("warning", ["convolutions"])
         assert "switches TF32 off by itself" in found.hint
         torch.backends.cudnn.conv.fp32_precision = "ieee"
-        assert only(doctor.precision()).status == "ok"
+        assert only(machine.precision()).status == "ok"
     finally:
         torch.backends.cudnn.conv.fp32_precision = before
 
 
 def test_tf32_does_not_matter_without_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(doctor, "tf32_on", lambda: ["convolutions"])
-    assert only(doctor.precision()).status == "ok"
+    monkeypatch.setattr(machine, "tf32_on", lambda: ["convolutions"])
+    assert only(machine.precision()).status == "ok"
 
 
 def test_no_gpu_is_a_warning(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert only(doctor.graphics()).status == "warning"
+    assert only(machine.graphics()).status == "warning"
 
 
 def test_gpus_are_listed_with_their_memory_and_a_dead_one_is_a_problem(monkeypatch):
@@ -209,7 +214,7 @@ def test_gpus_are_listed_with_their_memory_and_a_dead_one_is_a_problem(monkeypat
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: namedtuple("P", "name")("GPU X"))
     monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
-    first, second = doctor.graphics()
+    first, second = machine.graphics()
     assert (first.status, first.text) == ("ok", "cuda:0 GPU X, 3.0 GB of 8.0 GB free")
     assert second.status == "problem"
 
@@ -217,7 +222,7 @@ def test_gpus_are_listed_with_their_memory_and_a_dead_one_is_a_problem(monkeypat
 def with_free(monkeypatch, free):
     usage = namedtuple("Usage", "total used free")(10**12, 0, int(free))
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    return {finding.facts["what"]: finding.status for finding in doctor.disk()}
+    return {finding.facts["what"]: finding.status for finding in storage.disk()}
 
 
 def test_a_disk_with_room_for_all_test_pictures_is_fine(monkeypatch):
@@ -231,16 +236,16 @@ def test_a_disk_without_room_for_all_test_pictures_is_a_warning(monkeypatch):
 def test_the_room_needed_is_that_of_the_protocols_test_pictures():
     # Test counts of the eleven sets in MTIL's order, 224 x 224 pixels, three bytes each.
     counts = (3333, 1736, 10000, 1880, 5400, 6149, 25250, 10000, 3669, 8041, 21751)
-    assert abs(sum(counts) * 224 * 224 * 3 - doctor.FULL_STORE) < 0.05e9
+    assert abs(sum(counts) * 224 * 224 * 3 - storage.FULL_STORE) < 0.05e9
 
 
 def test_a_folder_that_cannot_be_written_is_a_problem(monkeypatch):
-    monkeypatch.setattr(doctor, "writable", lambda _: False)
-    assert {finding.status for finding in doctor.disk()} == {"problem"}
+    monkeypatch.setattr(storage, "writable", lambda _: False)
+    assert {finding.status for finding in storage.disk()} == {"problem"}
 
 
 def test_looking_makes_no_folder(places):
-    list(doctor.disk())
+    list(storage.disk())
     assert list(places.iterdir()) == []
 
 
@@ -249,7 +254,7 @@ def test_the_store_is_counted(places):
     folder.mkdir(parents=True)
     (folder / "test.u8").write_bytes(bytes(990))
     (folder / "index.json").write_text("0123456789")
-    found = only(doctor.store())
+    found = only(storage.store())
     assert (found.facts["entries"], found.facts["bytes"]) == (["digits-0123"], 1000)
 
 
@@ -257,17 +262,17 @@ def test_the_store_is_counted(places):
 
 
 def test_without_a_data_root_nothing_is_looked_for():
-    assert only(doctor.data(None)).status == "ok"
+    assert only(storage.data(None)).status == "ok"
 
 
 def test_a_data_root_that_is_not_there_is_a_problem(tmp_path):
-    assert only(doctor.data(tmp_path / "none")).status == "problem"
+    assert only(storage.data(tmp_path / "none")).status == "problem"
 
 
 def test_data_sets_are_looked_for_one_by_one(tmp_path):
     place = tmp_path / spec_of("dtd").folders[0]
     place.mkdir(parents=True)
-    found = only(doctor.data(tmp_path))
+    found = only(storage.data(tmp_path))
     assert found.status == "warning"
     there = {name: place for name, place in found.facts["found"].items() if place}
     assert there == {"dtd": str(place)}
@@ -278,24 +283,24 @@ def test_the_variables_name_the_roots(monkeypatch, tmp_path):
     (tmp_path / "data" / spec_of("dtd").folders[0]).mkdir(parents=True)
     (tmp_path / "hub" / spec_of("mnist").hub.repo).mkdir(parents=True)
     monkeypatch.setenv("VLCL_HUB_ROOT", str(tmp_path / "hub"))
-    found = only(doctor.data(None)).facts["found"]
+    found = only(storage.data(None)).facts["found"]
     assert {name for name, place in found.items() if place} == {"mnist"}
     assert "caltech101" not in found  # the hub has no copy of it
     monkeypatch.setenv("VLCL_DATA_ROOT", str(tmp_path / "data"))
-    found = only(doctor.data(None)).facts["found"]
+    found = only(storage.data(None)).facts["found"]
     assert {name for name, place in found.items() if place} == {"dtd", "mnist"}
 
 
 def test_a_variable_that_names_no_folder_is_a_problem(monkeypatch, tmp_path):
     monkeypatch.setenv("VLCL_HUB_ROOT", str(tmp_path / "none"))
-    assert only(doctor.data(None)).status == "problem"
+    assert only(storage.data(None)).status == "problem"
 
 
 def test_another_store_is_looked_at(tmp_path):
     (tmp_path / "other" / "x").mkdir(parents=True)
     (tmp_path / "other" / "x" / "index.json").write_text("{}")
-    assert only(doctor.store(tmp_path / "other")).facts["entries"] == ["x"]
-    assert next(doctor.disk(tmp_path / "other")).facts["path"] == str(tmp_path / "other")
+    assert only(storage.store(tmp_path / "other")).facts["entries"] == ["x"]
+    assert next(storage.disk(tmp_path / "other")).facts["path"] == str(tmp_path / "other")
 
 
 def test_the_command_hands_on_where_to_look(monkeypatch, tmp_path):
@@ -306,7 +311,7 @@ def test_the_command_hands_on_where_to_look(monkeypatch, tmp_path):
 
 
 def test_a_device_that_is_not_there_is_a_problem():
-    found = only(doctor.backbone_works(BACKBONE, "cuda:99"))
+    found = only(backbone_works(BACKBONE, "cuda:99"))
     assert (found.status, found.facts) == ("problem", {"backbone": BACKBONE})
     assert "cuda:99" in found.text
 

@@ -19,7 +19,7 @@ from vlcl_bench.data.verify import aligned
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.mini.datasets import mini_dataset
 from vlcl_bench.mini.domains import development_domains, domains
-from vlcl_bench.mini.freezing import freeze
+from vlcl_bench.mini.manifests import freeze
 
 MINI = (*domains(), *development_domains())
 
@@ -129,7 +129,7 @@ def damaged_manifests():
 @pytest.mark.parametrize("damage", [pytest.param(damage, id=name) for name, damage in damaged_manifests()])
 @pytest.mark.parametrize(
     ("committed", "hint"),
-    [(True, "Restore it from the repository"), (False, "make it anew with `vlcl data verify --write`")],
+    [(True, "Restore it from the repository"), (False, "make it again with `vlcl data verify --write`")],
 )
 def test_a_damaged_manifest_is_refused_with_what_to_do(manifest, tmp_path, monkeypatch, damage, committed, hint):
     path = write_manifest(manifest, tmp_path)

@@ -182,7 +182,7 @@ def trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / TEXTS).write_text("".join(f"{text}\thttp://example.org/{i}\n" for i, text in enumerate(CAPTIONS)))
     monkeypatch.setattr(RealWorld, "open_dataset", lambda world, name: RealDataSet(pictures))
-    monkeypatch.setattr("vlcl_bench.data.real.world.spec_of", lambda name: texts)
+    monkeypatch.setattr("vlcl_bench.data.real.catalogue.spec_of", lambda name: texts)
     return tmp_path
 
 

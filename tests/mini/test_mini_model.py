@@ -27,8 +27,8 @@ def test_it_is_small_enough_to_be_committed_and_says_what_it_is():
     assert shipped_pipelines() == {GENERATOR: FOLDER / "diffusion" / "model"}
 
 
-# What decides a run's pictures without being in a hash. Changing any of it needs a new name of the model (GENERATOR) or a
-# new version of the protocols: else old and new pictures share a key in the store, and old and new runs a hash.
+# What decides a run's pictures without being in a hash. Changing any of it needs a new name of the model (GENERATOR) or
+# a new version of the protocols: else old and new pictures share a key in the store, and old and new runs a hash.
 
 
 def test_the_prompts_that_are_drawn_from_stay():

@@ -19,7 +19,18 @@ from vlcl_bench.records.files import (  # fmt: skip
     write_record,
 )
 from vlcl_bench.regress import calibration, expectations, regression
-from vlcl_bench.regress.expectations import Expectation, fast, read_index, spread_of, write
+from vlcl_bench.regress.expectations import (
+    MACHINES,
+    Expectation,
+    StoredRun,
+    add_machine,
+    fast,
+    machine_name,
+    read_index,
+    spread_of,
+    stored_runs,
+    write,
+)
 from vlcl_bench.regress.outcomes import COSTLY, judge
 from vlcl_bench.sweep.plan import Request
 
@@ -58,56 +69,57 @@ def changed(folder, target, answers=0, seconds=1.0, memory=1.0, **provenance):
     return target
 
 
-def verdict(expected, found, tmp_path, spread=None, then=1.0, now=1.0):
+def outcome(expected, new, tmp_path, spread=None, then=1.0, now=1.0):
     compact_record(expected, tmp_path / "stored")
-    one = Expectation(
-        "tiny/finetune", Request("tiny", "finetune"), tmp_path / "stored", read_record(expected), spread, then
-    )
-    job = SimpleNamespace(record=read_record(found), folder=found, error="")
-    return judge(one, job, now)
+    stored = StoredRun(tmp_path / "stored", read_record(expected), then)
+    return judged(Expectation("tiny/finetune", Request("tiny", "finetune"), (stored,), spread), new, now)
 
 
-# Verdicts
+def judged(expectation, new, now=1.0):
+    return judge(expectation, SimpleNamespace(record=read_record(new), folder=new, error=""), now)
+
+
+# Outcomes
 
 
 def test_equal_answers_are_the_same_even_if_stored_compact(finished, tmp_path):
-    found = verdict(finished, finished, tmp_path)
-    assert (found.state, found.agreement, found.moved, found.holds) == ("same", 100.0, {}, True)
-    assert found.time_ratio == pytest.approx(1)
-    assert found.memory_ratio == pytest.approx(1)
+    result = outcome(finished, finished, tmp_path)
+    assert (result.state, result.agreement, result.moved, result.holds) == ("same", 100.0, {}, True)
+    assert result.time_ratio == pytest.approx(1)
+    assert result.memory_ratio == pytest.approx(1)
 
 
 def test_one_other_answer_on_the_same_machine_has_moved(finished, tmp_path):
-    found = verdict(finished, changed(finished, tmp_path / "new", answers=1), tmp_path)
-    assert (found.state, found.holds) == ("moved", False)
-    assert "equal ones were expected" in found.words
-    assert "stage 2, dev-activities: 1 of 200 answers differ" in found.words
-    assert "stage 2, dev-activities" in found.where
+    result = outcome(finished, changed(finished, tmp_path / "new", answers=1), tmp_path)
+    assert (result.state, result.holds) == ("moved", False)
+    assert "equal ones were expected" in result.words
+    assert "stage 2, dev-activities: 1 of 200 answers differ" in result.words
+    assert "stage 2, dev-activities" in result.where
 
 
 def test_few_other_answers_on_another_machine_are_tolerated_and_many_are_not(finished, tmp_path):
     few = changed(finished, tmp_path / "few", answers=2, threads=64)
-    found = verdict(finished, few, tmp_path)
-    assert (found.state, found.holds) == ("within tolerance", True)
-    assert "threads" in found.words
+    result = outcome(finished, few, tmp_path)
+    assert (result.state, result.holds) == ("within tolerance", True)
+    assert "threads" in result.words
     many = changed(finished, tmp_path / "many", answers=150, threads=64)
-    found = verdict(finished, many, tmp_path)
-    assert (found.state, found.holds) == ("moved", False)
-    assert "at least 98 %" in found.words
+    result = outcome(finished, many, tmp_path)
+    assert (result.state, result.holds) == ("moved", False)
+    assert "at least 98 %" in result.words
 
 
 def test_elsewhere_r_may_move_as_far_as_seeds_lie_apart(finished, tmp_path):
     other = changed(finished, tmp_path / "new", answers=10, cpu_capability="OTHER")  # 5 points of one entry of R
-    assert verdict(finished, other, tmp_path / "a").state == "moved"
+    assert outcome(finished, other, tmp_path / "a").state == "moved"
     wide = np.full((2, 2), 6.0)
-    assert verdict(finished, other, tmp_path / "b", spread=wide).state == "within tolerance"
+    assert outcome(finished, other, tmp_path / "b", spread=wide).state == "within tolerance"
 
 
 def test_a_run_that_failed_or_has_nothing_stored_does_not_hold(finished):
-    one = Expectation("tiny/x", Request("tiny", "x"), finished, None)
-    assert judge(one, SimpleNamespace(record=None, error="boom"), None).words == "boom"
-    found = judge(one, SimpleNamespace(record=read_record(finished), folder=finished), None)
-    assert (found.state, found.holds) == ("not stored", False)
+    expectation = Expectation("tiny/x", Request("tiny", "x"), ())
+    assert judge(expectation, SimpleNamespace(record=None, error="boom"), None).words == "boom"
+    result = judged(expectation, finished, None)
+    assert (result.state, result.holds) == ("not stored", False)
 
 
 def test_another_protocol_is_not_compared(finished, tmp_path):
@@ -116,24 +128,94 @@ def test_another_protocol_is_not_compared(finished, tmp_path):
     identity = record.identity.model_copy(update={"protocol_fingerprint": "0" * 64})
     new = record.model_copy(update={"identity": identity, "run_hash": identity.run_hash})
     write_record(tmp_path / "new", new)
-    assert "fingerprint changed" in verdict(finished, tmp_path / "new", tmp_path).words
+    assert "fingerprint changed" in outcome(finished, tmp_path / "new", tmp_path).words
 
 
 def test_time_counts_against_the_calibration_of_its_own_day(finished, tmp_path):
     slow = changed(finished, tmp_path / "slow", seconds=3.0)
-    found = verdict(finished, slow, tmp_path / "a", then=1.0, now=3.0)
-    assert found.time_ratio == pytest.approx(1)
-    assert not found.costly
-    found = verdict(finished, slow, tmp_path / "b", then=1.0, now=1.0)
-    assert found.time_ratio == pytest.approx(3)
-    assert found.costly
-    assert found.holds
+    result = outcome(finished, slow, tmp_path / "a", then=1.0, now=3.0)
+    assert result.time_ratio == pytest.approx(1)
+    assert not result.costly
+    result = outcome(finished, slow, tmp_path / "b", then=1.0, now=1.0)
+    assert result.time_ratio == pytest.approx(3)
+    assert result.costly
+    assert result.holds
 
 
 def test_more_memory_is_costly_from_a_share_on(finished, tmp_path):
     for share, costly in ((COSTLY * 0.99, False), (COSTLY * 1.01, True)):
         big = changed(finished, tmp_path / f"big{share}", memory=share)
-        assert verdict(finished, big, tmp_path / f"out{share}").costly is costly
+        assert outcome(finished, big, tmp_path / f"out{share}").costly is costly
+
+
+# Machines
+
+
+def on_two_machines(finished, tmp_path):
+    """An expectation with the results of a machine ``FIRST``, and 30 other answers of one called ``SECOND``."""
+    write(tmp_path / "kept", {"tiny/finetune": [changed(finished, tmp_path / "first", cpu_capability="FIRST")]}, 0.25)
+    second = changed(finished, tmp_path / "second", answers=30, cpu_capability="SECOND")
+    assert add_machine(tmp_path / "kept", {"tiny/finetune": second}, 0.5).startswith("SECOND-")
+    stored = stored_runs(tmp_path / "kept" / "tiny" / "finetune", read_index(tmp_path / "kept"))
+    return Expectation("tiny/finetune", Request("tiny", "finetune"), stored)
+
+
+def test_a_run_is_compared_with_the_results_of_a_machine_like_its_own(finished, tmp_path):
+    expectation = on_two_machines(finished, tmp_path)
+    assert [stored.calibration_seconds for stored in expectation.stored] == [0.25, 0.5]
+    assert judged(expectation, tmp_path / "first").state == "same"
+    assert judged(expectation, tmp_path / "second").state == "same"
+    result = judged(expectation, changed(finished, tmp_path / "new", answers=29, cpu_capability="SECOND"))
+    assert result.state == "moved"
+    assert "equal ones were expected" in result.words
+
+
+def test_a_run_on_a_third_machine_is_compared_with_the_first_one_under_tolerances(finished, tmp_path):
+    expectation = on_two_machines(finished, tmp_path)
+    near = judged(expectation, changed(finished, tmp_path / "near", answers=1, cpu_capability="THIRD"))
+    assert (near.state, near.agreement < 100) == ("within tolerance", True)
+    assert "'FIRST' there, 'THIRD' here" in near.words
+    far = judged(expectation, changed(finished, tmp_path / "far", answers=30, cpu_capability="THIRD"))
+    assert far.state == "moved"  # although the second machine gave these very answers
+
+
+def test_another_torch_or_number_of_threads_is_another_machine(finished, tmp_path):
+    expectation = on_two_machines(finished, tmp_path)
+    for facts in ({"torch": "0.0"}, {"threads": 64}):
+        record = read_record(changed(finished, tmp_path / "-".join(facts), cpu_capability="SECOND", **facts))
+        assert expectation.closest(record.provenance) is expectation.stored[0]
+        assert machine_name(record.provenance) != expectation.stored[1].folder.name
+
+
+def test_a_machine_is_not_added_twice_and_not_beside_nothing(finished, tmp_path):
+    on_two_machines(finished, tmp_path)
+    before = tree(tmp_path / "kept")
+    for name in ("first", "second"):
+        with pytest.raises(UsageError, match="holds the results of such a machine already"):
+            add_machine(tmp_path / "kept", {"tiny/finetune": tmp_path / name})
+    third = changed(finished, tmp_path / "third", cpu_capability="THIRD")
+    with pytest.raises(UsageError, match="nothing is stored for tiny/l2"):
+        add_machine(tmp_path / "kept", {"tiny/finetune": third, "tiny/l2": third})
+    assert tree(tmp_path / "kept") == before
+
+
+def test_what_was_stored_for_all_is_replaced_with_what_other_machines_gave(finished, tmp_path):
+    on_two_machines(finished, tmp_path)
+    (machine,) = [path.name for path in (tmp_path / "kept/tiny/finetune" / MACHINES).iterdir()]
+    assert write(tmp_path / "kept", {"tiny/finetune": [finished]}, 0.75) == [machine]
+    assert not (tmp_path / "kept/tiny/finetune" / MACHINES).exists()
+    assert read_index(tmp_path / "kept").machines == {}
+
+
+def test_the_repository_holds_every_short_run_of_two_machines():
+    expectations = fast(Request("", ""), REPOSITORY / "tests/expectations")
+    machines = {
+        tuple(stored.record.provenance.cpu_capability for stored in expectation.stored) for expectation in expectations
+    }
+    assert machines == {("AVX512", "AVX2")}
+    for expectation in expectations:
+        first, second = (stored.record.identity for stored in expectation.stored)
+        assert first == second
 
 
 # What is stored
@@ -158,9 +240,9 @@ def test_a_damaged_index_is_named(tmp_path):
 
 
 def test_every_reference_method_has_a_short_run():
-    found = fast(Request("", ""), REPOSITORY / "tests/expectations")
-    assert {one.request.seed for one in found} == {0}
-    assert len({one.name for one in found}) == len(found)
+    expectations = fast(Request("", ""), REPOSITORY / "tests/expectations")
+    assert {expectation.request.seed for expectation in expectations} == {0}
+    assert len({expectation.name for expectation in expectations}) == len(expectations)
 
 
 def test_outside_a_checkout_it_says_so(tmp_path, monkeypatch):
@@ -175,9 +257,17 @@ def test_a_reference_method_without_a_run_is_named(tmp_path):
         fast(Request("", ""), tmp_path)
 
 
-def test_update_takes_no_part(tmp_path):
-    ended = vlcl("regress", "--update", "--method", "finetune")
-    assert (ended.code, "--update renews all" in ended.err) == (2, True)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--update", "--method", "finetune"), "--update renews all"),
+        (("--add-machine", "--all"), "--add-machine adds all"),
+        (("--add-machine", "--update"), "--update replaces what --add-machine adds to"),
+    ],
+)
+def test_what_is_stored_is_stored_as_a_whole(options, words, tmp_path):
+    ended = vlcl("regress", *options)
+    assert (ended.code, words in ended.err) == (2, True)
 
 
 def test_a_folder_with_other_things_is_not_emptied(tmp_path):
@@ -208,7 +298,7 @@ def test_a_change_that_moves_numbers_is_refused_until_it_is_stored(world, tmp_pa
     monkeypatch.setattr(regression, "calibrate", lambda at_once, threads: 0.5)
     line = ("regress", "--expectations", kept, "--runs", tmp_path / "runs", "--jobs", 2, "--json")
     ended = vlcl(*line)
-    assert (ended.code, [one["state"] for one in ended.json["verdicts"]]) == (3, ["not stored"])
+    assert (ended.code, [outcome["state"] for outcome in ended.json["verdicts"]]) == (3, ["not stored"])
     assert set(tree(kept)) == {"runs.toml"}
     ended = vlcl(*line, "--update")
     assert (ended.code, ended.json["updated"]) == (0, True), ended.err
@@ -218,6 +308,20 @@ def test_a_change_that_moves_numbers_is_refused_until_it_is_stored(world, tmp_pa
     }  # fmt: skip
     ended = vlcl(*line)
     assert (ended.code, ended.json["verdicts"][0]["state"]) == (0, "same"), ended.err
+    ended = vlcl(*line, "--add-machine")
+    assert (ended.code, "of such a machine already" in ended.err) == (2, True)
+    record = read_record(kept / "tiny/zero_shot")
+    elsewhere = record.provenance.model_copy(update={"cpu_capability": "OTHER"})
+    write_record(kept / "tiny/zero_shot", record.model_copy(update={"provenance": elsewhere}))
+    ended = vlcl(*line, "--add-machine")
+    assert (ended.code, ended.json["updated"]) == (0, True), ended.err
+    assert set(tree(kept)) - set(stored) == {
+        f"tiny/zero_shot/machines/{machine_name(record.provenance)}/{name}" for name in ("run.json", PREDICTIONS_NAME)
+    }
+    ended = vlcl(*line)
+    assert (ended.code, ended.json["verdicts"][0]["state"]) == (0, "same"), ended.err
+    assert "removed what other machines gave" in vlcl(*line[:-1], "--update").out
+    assert set(tree(kept)) == set(stored)
     folder = kept / "tiny/zero_shot"
     frame = read_predictions(folder / PREDICTIONS_NAME)
     frame.loc[0, ["top1", "top2"]] = frame.loc[0, ["top2", "top1"]].to_numpy()

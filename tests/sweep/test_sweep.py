@@ -165,7 +165,7 @@ def test_a_planned_run_with_reference_data_is_the_one_that_vlcl_run_does(
     dataset = FakeDataSet(REFERENCE, train=12, test=0, side=48, captioned=True)
     manifest = dataset.manifest()
     monkeypatch.setattr("vlcl_bench.mini.datasets.mini_dataset", lambda name: dataset)
-    monkeypatch.setattr("vlcl_bench.mini.world.read_manifest", lambda name: manifest)
+    monkeypatch.setattr("vlcl_bench.mini.reference.read_manifest", lambda name: manifest)
     before = set(world.store.glob(f"{REFERENCE}-*"))
     found = planned_from(tmp_path, block(["zscl"], more="settings = [{ reference_pictures = 5 }]"))[0]
     assert set(world.store.glob(f"{REFERENCE}-*")) == before

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 def load_backbone(name: str) -> Backbone:
     """A backbone by name.
 
-    The name of one that comes with a world (``vlcl-mini/v1``); ``<open_clip model>/<open_clip tag>``; ``<model>/<checkpoint file>``; a folder, as
-    ``local-dir:<folder>`` or by its path, with ``open_clip_config.json`` and a checkpoint as the hub's download
-    tool leaves them; a Python file, ``my.py`` or ``my.py:factory`` (:mod:`vlcl_bench.backbones.from_file`). Weights
-    never meet an activation that they were not trained with
-    (:mod:`vlcl_bench.backbones.weights`).
+    The name of one that comes with a world (``vlcl-mini/v1``); ``<open_clip model>/<open_clip tag>``;
+    ``<model>/<checkpoint file>``; a folder, as ``local-dir:<folder>`` or by its path, with ``open_clip_config.json``
+    and a checkpoint as the hub's download tool leaves them; a Python file, ``my.py`` or ``my.py:factory``
+    (:mod:`vlcl_bench.backbones.from_file`). Weights never meet an activation that they were not trained with
+    (:mod:`vlcl_bench.backbones.activation`).
 
     Raises :class:`UsageError` for a name that means nothing or a model whose activation is not the weights',
     :class:`MachineError` where weights cannot be downloaded or a package is missing, and

@@ -1,9 +1,9 @@
 """Canaries: what a backbone says to 8 pictures and 8 texts that never change, compared with what it said before.
 
-The hash of the weights does not tell whether they are *run* rightly: another activation, half precision, other
-normalisation or a changed library leave every tensor as it is. The canaries' embeddings tell. They are stored by the
+The hash of the weights does not say whether they are *run* correctly: another activation, half precision, other
+normalisation or a changed library leave every tensor as it is. The canaries' embeddings show it. They are stored by the
 weights' hash, in ``canaries/`` beside this file where they were computed by the project, else in the user's folder
-at first use, and required ever after.
+at first use, and required from then on.
 
 The pictures are drawn at the backbone's own size with integer arithmetic only, so they are equal to the bit on
 every machine; the texts stand below. Nothing random is drawn, so no generator's state changes.

@@ -10,30 +10,31 @@ configuration beside it.
 
 from __future__ import annotations
 
-import re
-import warnings
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import open_clip
-import torch
 from torch import Tensor
 
-from vlcl_bench.common.fileio import read_json, sha256_file
+from vlcl_bench.backbones.activation import (
+    CONFIG_NAME,
+    TWIN,
+    has_quick_gelu,
+    refuse_activation,
+    require_activation,
+    twin_of,
+)
+from vlcl_bench.backbones.identification import archived_state, identify
+from vlcl_bench.common.fileio import read_json
 from vlcl_bench.errors import IntegrityError, MachineError, UsageError, nearest
 
 FOLDER_PREFIX = "local-dir:"
-TWIN = "-quickgelu"
-CONFIG_NAME = "open_clip_config.json"
 CHECKPOINTS = (
     "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin",
     "open_clip_pytorch_model.pth", "model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth",
 )  # fmt: skip
 """Checkpoints of a folder in the order in which open_clip takes them."""
-OPENAI_ENTRIES = {"input_resolution", "context_length", "vocab_size"}
-"""What OpenAI's archives hold beside the tensors of the model."""
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 
 
@@ -146,109 +147,13 @@ def of_folder(folder: Path) -> Weights:
         said = read_json(place).get("pretrained_cfg") if place.is_file() else None
         if isinstance(said, dict) and "quick_gelu" in said:
             what = f"the weights in {folder}, by pretrained_cfg in {place.name},"
-            _refuse_activation(quick, bool(said["quick_gelu"]), what, again)
+            refuse_activation(quick, bool(said["quick_gelu"]), what, again)
     path = _checkpoint(folder)
     file = identify(path)
     if file.quick_gelu is not None:
-        _refuse_activation(quick, file.quick_gelu, f"{path}, {file.reason},", again)
+        refuse_activation(quick, file.quick_gelu, f"{path}, {file.reason},", again)
     known_as = f"{FOLDER_PREFIX}{folder.resolve().name}"
     return Weights(known_as, f"{FOLDER_PREFIX}{folder.absolute()}", path.absolute(), quick, file.state)
-
-
-@dataclass(frozen=True)
-class Identified:
-    """What a checkpoint file says of itself: open_clip's models and tags that it is, and its activation, and why.
-
-    ``state`` are the tensors of a TorchScript archive.
-    """
-
-    pairs: list[tuple[str, str]]
-    state: dict[str, Tensor] | None
-    quick_gelu: bool | None
-    reason: str
-
-
-def identify(path: Path) -> Identified:
-    """Recognise a checkpoint by its hash, or as an archive as OpenAI publishes them.
-
-    Raises :class:`UsageError` for a TorchScript archive of another kind, :class:`IntegrityError` for a damaged one.
-    """
-    pairs, state = matches(path), archived_state(path)
-    if pairs:
-        quick = bool(open_clip.get_pretrained_cfg(*pairs[0]).get("quick_gelu", False))
-        return Identified(pairs, state, quick, f"by its SHA-256 open_clip's weights {pairs[0][1]!r}")
-    reason = "a TorchScript archive with OpenAI's entries, such as OpenAI makes of its weights" if state else ""
-    return Identified(pairs, state, True if state else None, reason)
-
-
-def matches(path: Path) -> list[tuple[str, str]]:
-    """Models and tags of open_clip's whose published file this is, by its SHA-256.
-
-    OpenAI's addresses contain the whole hash, those of open_clip's own releases its first eight digits.
-    """
-    digests = {pair: published_digest(open_clip.get_pretrained_url(*pair)) for pair in open_clip.list_pretrained()}
-    if not any(digests.values()):
-        return []
-    found = sha256_file(path)
-    return [pair for pair, digest in digests.items() if digest and found.startswith(digest)]
-
-
-def published_digest(url: str) -> str:
-    """The SHA-256, or its beginning, that an address of published weights contains; else nothing."""
-    whole = re.search(r"/([0-9a-f]{64})/[^/]+$", url)
-    if whole:
-        return whole[1]
-    beginning = re.search(r"-([0-9a-f]{8})\.\w+$", url) if "mlfoundations" in url else None
-    return beginning[1] if beginning else ""
-
-
-def archived_state(path: Path) -> dict[str, Tensor] | None:
-    """The tensors of a TorchScript archive with OpenAI's entries; ``None`` for a file of another kind.
-
-    torch refuses to read these archives with ``weights_only``; ``torch.jit.load`` reads them without unpickling.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:  # torch knows its archives by the same record
-            if not any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                return None
-    except (zipfile.BadZipFile, OSError):
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TorchScript is deprecated, but OpenAI's archives remain what they are
-            state = torch.jit.load(path, map_location="cpu").state_dict()
-    except RuntimeError as error:
-        raise IntegrityError(f"{path} does not load: {error}", "Fetch it again: it is damaged.") from error
-    if not state.keys() >= OPENAI_ENTRIES:
-        raise UsageError(
-            f"{path} is a TorchScript archive, but not of OpenAI's kind (it lacks {', '.join(sorted(OPENAI_ENTRIES))})",
-            "Save the model's state_dict() instead, with torch.save or safetensors.",
-        )
-    return {name: value for name, value in state.items() if name not in OPENAI_ENTRIES}
-
-
-def has_quick_gelu(model: str) -> bool:
-    """Whether open_clip's configuration of a model has QuickGELU."""
-    return bool(open_clip.get_model_config(model).get("quick_gelu", False))
-
-
-def twin_of(model: str) -> str | None:
-    """The same model with the other activation, where open_clip has it."""
-    twin = model.removesuffix(TWIN) if model.endswith(TWIN) else model + TWIN
-    return twin if twin in open_clip.list_models() else None
-
-
-def require_activation(model: str, weights: str, quick: bool, what: str) -> None:
-    """Refuse a model whose activation is not that of its weights."""
-    twin = twin_of(model)
-    if twin and has_quick_gelu(twin) == quick:
-        hint = f"Write {twin}/{weights}."
-    else:
-        hint = (
-            f"open_clip has no other model for them. Fetch the weights together with their own {CONFIG_NAME}, "
-            "which decides, and give that folder as the backbone."
-        )
-    _refuse_activation(has_quick_gelu(model), quick, what, hint, f"the model {model}")
 
 
 def preprocessing(config: dict[str, Any]) -> dict[str, Any]:
@@ -286,19 +191,6 @@ def first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-def _refuse_activation(model: bool, weights: bool, what: str, hint: str, whose: str = "the model") -> None:
-    if model != weights:
-        raise UsageError(
-            f"{what} were trained with {_activation(weights)}, but {whose} has {_activation(model)}: "
-            "they would load without an error and give wrong features",
-            hint,
-        )
-
-
-def _activation(quick: bool) -> str:
-    return "QuickGELU" if quick else "GELU"
-
-
 def _model_config(path: Path) -> dict[str, Any]:
     config = read_json(path)
     if not isinstance(config, dict) or not isinstance(config.get("model_cfg"), dict):
@@ -311,10 +203,10 @@ def _checkpoint(folder: Path) -> Path:
     for name in CHECKPOINTS:
         if (folder / name).is_file():
             return folder / name
-    found = sorted(path for kind in ("safetensors", "bin", "pth", "pt") for path in folder.glob(f"*.{kind}"))
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(path.name for path in found) or "none"
+    files = sorted(path for kind in ("safetensors", "bin", "pth", "pt") for path in folder.glob(f"*.{kind}"))
+    if len(files) == 1:
+        return files[0]
+    names = ", ".join(path.name for path in files) or "none"
     raise UsageError(
         f"{folder} must hold one checkpoint, such as {CHECKPOINTS[0]} or {CHECKPOINTS[2]}; found: {names}",
         "Fetch the weights too, or leave one of the files in the folder.",

@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-EXIT_CODES = """Exit codes: 0 done; 2 wrong command, name, setting or input file; 3 a damaged file of ours;
-4 the method failed; 5 the machine refused (disk, permission, device); 130 interrupted; 1 a bug of ours."""
-
 INTERRUPTED = 130
 
 

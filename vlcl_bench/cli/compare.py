@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vlcl_bench.cli import EXIT_CODES
-from vlcl_bench.cli.options import AsJson, emit
+from vlcl_bench.cli.options import EXIT_CODES, AsJson, emit
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vlcl_bench.cli import EXIT_CODES
-from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, emit
+from vlcl_bench.cli.options import EXIT_CODES, AsJson, DataRoot, HubRoot, StoreFolder, emit
 
-app = typer.Typer(
+if TYPE_CHECKING:
+    from vlcl_bench.data.real.dataset import RealDataSet
+
+data_app = typer.Typer(
     help="Data sets: where they come from, what is here, whether it is right.", no_args_is_help=True, epilog=EXIT_CODES
 )
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Data sets; all, if none is named.")]
 
 
-@app.command("list")
+@data_app.command("list")
 def list_data(
     names: Names = None,
     protocol: Annotated[str | None, typer.Option(help="Only the data sets of this protocol.")] = None,
@@ -29,28 +32,28 @@ def list_data(
     from rich.table import Table
 
     from vlcl_bench.data.interface import Places
-    from vlcl_bench.data.inventory import inventory, wanted
+    from vlcl_bench.data.inventory import inventory
 
     places = Places.given(data_root, hub_root)
-    found = inventory(wanted(names or [], protocol), places)
+    lines = inventory(wanted(names or [], protocol), places)
     if as_json:
-        emit({"data_sets": found})
+        emit({"data_sets": lines})
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("data set", "train / test", "manifest", "here"):
         table.add_column(heading, overflow="fold")
-    for line in found:
+    for line in lines:
         counts = " / ".join("?" if line[split] is None else f"{line[split]:,}" for split in ("train", "test"))
         table.add_row(line["name"], counts, line["manifest"], line["here"])
     console = Console()
     console.print(table)
-    for line in found:
+    for line in lines:
         if line["put_it"]:
             console.print(f"{line['name']}: {line['put_it']}", markup=False, highlight=False, soft_wrap=True)
     console.print("Licence, citation, classes and prompts of one: vlcl data card NAME", highlight=False)
 
 
-@app.command()
+@data_app.command()
 def card(
     name: Annotated[str, typer.Argument(help="A data set.")],
     protocol: Annotated[
@@ -62,25 +65,25 @@ def card(
     from rich.console import Console
     from rich.table import Table
 
-    from vlcl_bench.data.inventory import card_of, wanted
+    from vlcl_bench.data.inventory import card_of
 
-    found = card_of(wanted([name], protocol)[0].spec)
+    facts = card_of(wanted([name], protocol)[0].spec)
     if as_json:
-        emit(found)
+        emit(facts)
         return
-    table = Table(show_header=False, title=found["title"], title_justify="left")
-    for key, value in found.items():
+    table = Table(show_header=False, title=facts["title"], title_justify="left")
+    for key, value in facts.items():
         shown = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
         table.add_row(key.replace("_", " "), shown)
     Console().print(table, markup=False)
 
 
-@app.command()
+@data_app.command()
 def verify(
     names: Names = None,
     protocol: Annotated[str | None, typer.Option(help="The data sets of this protocol.")] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Write a manifest where there is none yet: it is required ever after.")
+        bool, typer.Option("--write", help="Write a manifest where there is none yet: it is required from then on.")
     ] = False,
     data_root: DataRoot = None,
     hub_root: HubRoot = None,
@@ -94,30 +97,30 @@ def verify(
 
     from vlcl_bench.common.progress import RichReporter
     from vlcl_bench.data.interface import Places
-    from vlcl_bench.data.inventory import verify_all, wanted
+    from vlcl_bench.data.inventory import verify_all
     from vlcl_bench.errors import IntegrityError
 
     reporter = RichReporter(Console(stderr=True))
     places = Places.given(data_root, hub_root)
-    found = verify_all(wanted(names or [], protocol), places, write, reporter)
+    lines = verify_all(wanted(names or [], protocol), places, write, reporter)
     if as_json:
-        emit({"data_sets": found})
+        emit({"data_sets": lines})
     else:
-        for line in found:
+        for line in lines:
             if line["error"] is None:
                 typer.echo(f"{line['name']}: {line['pictures']:,} pictures, {line['result']}")
-        for line in found:
+        for line in lines:
             if line["error"] is not None:
                 typer.echo(f"{line['name']}: refused: {line['error']}", err=True)
-        refused = sum(line["error"] is not None for line in found)
-        if refused and len(found) > 1:
-            typer.echo(f"{refused} of {len(found)} data sets were refused", err=True)
-    codes = [line["exit_code"] for line in found if line["error"] is not None]
+        refused = sum(line["error"] is not None for line in lines)
+        if refused and len(lines) > 1:
+            typer.echo(f"{refused} of {len(lines)} data sets were refused", err=True)
+    codes = [line["exit_code"] for line in lines if line["error"] is not None]
     if codes:
         raise typer.Exit(IntegrityError.exit_code if IntegrityError.exit_code in codes else codes[0])
 
 
-@app.command()
+@data_app.command()
 def get(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets to fetch.")],
     data_root: DataRoot = None,
@@ -130,27 +133,52 @@ def get(
         typer.echo(fetch(name, *wanted_place(data_root, hub_root)))
 
 
-@app.command()
+@data_app.command()
 def gc(
     store: StoreFolder = None,
     everything: Annotated[bool, typer.Option("--all", help="Delete all decoded pictures, not only the stale.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete decoded pictures that no manifest needs any more. Nothing in the store is precious: it is built again.
+    """Delete decoded pictures that no manifest needs any more. The store can be deleted: it is built again.
 
     What another process may be building, because it changed within the last hour, is left alone without --all.
     """
     from vlcl_bench.data.inventory import collect_garbage
     from vlcl_bench.data.store import Store
 
-    found: dict[str, Any] = collect_garbage(Store(store), everything, dry_run)
+    garbage: dict[str, Any] = collect_garbage(Store(store), everything, dry_run)
     if as_json:
-        emit(found)
+        emit(garbage)
         return
-    for line in found["folders"]:
+    for line in garbage["folders"]:
         typer.echo(f"{line['folder']}: {line['bytes'] / 2**20:.1f} MiB, {line['why']}")
-    for line in found["left"]:
+    for line in garbage["left"]:
         typer.echo(f"{line['folder']}: left alone, {line['why']} (--all deletes it too)")
     verb = "would free" if dry_run else "freed"
-    typer.echo(f"{verb} {found['freed'] / 2**20:.1f} MiB of {found['total'] / 2**20:.1f} MiB in {found['store']}")
+    typer.echo(f"{verb} {garbage['freed'] / 2**20:.1f} MiB of {garbage['total'] / 2**20:.1f} MiB in {garbage['store']}")
+
+
+def wanted(names: Sequence[str], protocol: str | None) -> list[RealDataSet]:
+    """The real data sets named, or those of a protocol, or all of the catalogue; :class:`UsageError` for others."""
+    from vlcl_bench.data.real.catalogue import catalogue, spec_of
+    from vlcl_bench.data.real.dataset import RealDataSet
+    from vlcl_bench.errors import UsageError
+    from vlcl_bench.protocols.load import load_protocol
+
+    if protocol is None:
+        return [RealDataSet(spec_of(name)) for name in names or catalogue()]
+    real = [dataset for dataset in load_protocol(protocol).datasets if isinstance(dataset, RealDataSet)]
+    if not real:
+        raise UsageError(
+            f"{protocol} has no real data: its pictures are drawn here", "`vlcl world cards` describes them."
+        )
+    unknown = set(names) - {dataset.name for dataset in real}
+    if unknown:
+        raise UsageError(f"{protocol} has no data set {', '.join(sorted(unknown))}")
+    return [dataset for dataset in real if not names or dataset.name in names]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``vlcl``."""
+    app.add_typer(data_app, name="data")

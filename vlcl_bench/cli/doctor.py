@@ -45,7 +45,8 @@ def doctor(
     from rich.console import Console
     from rich.text import Text
 
-    from vlcl_bench.cli.diagnostics.doctor import as_object, examine, worst
+    from vlcl_bench.cli.diagnostics.doctor import as_object, examine
+    from vlcl_bench.cli.diagnostics.finding import worst
     from vlcl_bench.errors import MachineError
 
     if write_canary is not None:

@@ -9,11 +9,11 @@ import typer
 
 from vlcl_bench.cli.options import AsJson, emit
 
-app = typer.Typer(help="Build the leaderboard from records.", no_args_is_help=True)
+leaderboard_app = typer.Typer(help="Build the leaderboard from records.", no_args_is_help=True)
 
 
-@app.command("build")
-def leaderboard_build(
+@leaderboard_app.command("build")
+def build(
     local: Annotated[
         bool,
         typer.Option("--local", help="Build runs/board/ from runs/ instead of leaderboard/ from submissions/."),
@@ -39,9 +39,9 @@ def leaderboard_build(
             "Add --out FOLDER, or use --local.",
         )
     folder = out or (Path("runs/board") if local else Path("leaderboard"))
-    build = check_board if check else build_from_runs
+    make = check_board if check else build_from_runs
     source = runs or Path("runs" if local else "submissions")
-    result = build(source, folder, SubmissionDeclarations(), include_unverifiable=include_unverifiable)
+    result = make(source, folder, SubmissionDeclarations(), include_unverifiable=include_unverifiable)
     if as_json:
         emit(result)
     else:
@@ -49,3 +49,8 @@ def leaderboard_build(
         reported = f", {kept} shown as reported (their manifests are not in this repository)" if kept else ""
         state = "the board is up to date" if check else "board"
         typer.echo(f"{result['rescored']} runs scored again{reported}; {state}: {folder / 'README.md'}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``vlcl``."""
+    app.add_typer(leaderboard_app, name="leaderboard")

@@ -8,6 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
+EXIT_CODES = """Exit codes: 0 done; 2 wrong command, name, setting or input file; 3 a damaged file of ours;
+4 the method failed; 5 the machine refused (disk, permission, device); 130 interrupted; 1 a bug in vlcl-bench."""
+
+ProtocolName = Annotated[str, typer.Option(help="Name of a protocol; `vlcl protocols` lists them.")]
+MethodName = Annotated[
+    str, typer.Option(help="A name (`vlcl methods`), a file my.py or my.py:Class, or a submission folder.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; repeatable.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, for programs.")]
 DataRoot = Annotated[
     Path | None,

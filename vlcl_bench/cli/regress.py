@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlcl_bench.cli import EXIT_CODES
-from vlcl_bench.cli.options import AsJson, StoreFolder, emit
+from vlcl_bench.cli.options import EXIT_CODES, AsJson, StoreFolder, emit
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
-    from vlcl_bench.regress.outcomes import Verdict
+    from vlcl_bench.regress.outcomes import Outcome
+    from vlcl_bench.regress.regression import Regression
 
 
 def regress(
@@ -26,6 +27,12 @@ def regress(
     ] = False,
     update: Annotated[
         bool, typer.Option("--update", help="Run all seeds of the short runs and store them as the new expectations.")
+    ] = False,
+    add_machine: Annotated[
+        bool,
+        typer.Option(
+            "--add-machine", help="Store this machine's results, too; only from code that is known to be right."
+        ),
     ] = False,
     strict_cost: Annotated[
         bool, typer.Option("--strict-cost", help="Fail where time or memory is half as much again as expected.")
@@ -45,9 +52,10 @@ def regress(
 ) -> None:
     """Run every reference method on short streams and compare all answers with the stored ones.
 
-    Where torch's build, the processor's capability and the number of threads are those of then, every answer must be
-    equal; elsewhere 98 % of the best answers, and R within what seeds differ by. Time and memory are compared by their
-    ratio to a calibration in the same run; they warn only. Exit code 3 where an expectation is not met.
+    Where results of a machine with torch's build, the processor's capability and the number of threads of this one are
+    stored, every answer must be equal; elsewhere 98 % of the best answers of the first machine, and R within what seeds
+    differ by. Time and memory are compared by their ratio to a calibration in the same run; they warn only. Exit code 3
+    where an expectation is not met.
     """
     from rich.console import Console
 
@@ -55,42 +63,49 @@ def regress(
 
     console = Console(stderr=True)
     wanted = Wanted(
-        methods=tuple(methods or ()), everything=everything, update=update, jobs=jobs, threads=threads,
-        expectations=expectations, submissions=submissions, runs=runs, resume=resume, store=store,
+        methods=tuple(methods or ()), everything=everything, update=update, add_machine=add_machine, jobs=jobs,
+        threads=threads, expectations=expectations, submissions=submissions, runs=runs, resume=resume, store=store,
     )  # fmt: skip
     result = regress_all(wanted, console)
     if as_json:
         emit(result.to_dict())
     else:
-        out = Console()
-        out.print(verdict_table(result.verdicts))
-        for one in result.verdicts:
-            if not one.holds:
-                out.print(f"{one.name}: {one.state}: {one.words}", markup=False, soft_wrap=True)
-                if one.where:
-                    out.print(f"    {one.where}", markup=False, soft_wrap=True)
-        for one in result.verdicts:
-            if one.costly:
-                out.print(f"warning: {one.name} {_cost_words(one)}", markup=False, soft_wrap=True)
-        out.print(result.words, markup=False, soft_wrap=True)
-    if not result.holds or (strict_cost and any(one.costly for one in result.verdicts)):
+        print_regression(Console(), result)
+    if not result.holds or (strict_cost and any(outcome.costly for outcome in result.outcomes)):
         raise typer.Exit(3)
 
 
-def verdict_table(verdicts: tuple[Verdict, ...]) -> Table:
+def print_regression(console: Console, result: Regression) -> None:
+    """The outcomes in a table, then what moved, what it cost more, and what to do."""
+    console.print(outcome_table(result.outcomes))
+    for outcome in result.outcomes:
+        if not outcome.holds:
+            console.print(f"{outcome.name}: {outcome.state}: {outcome.words}", markup=False, soft_wrap=True)
+            if outcome.where:
+                console.print(f"    {outcome.where}", markup=False, soft_wrap=True)
+    for outcome in result.outcomes:
+        if outcome.costly:
+            console.print(f"warning: {outcome.name} {_cost_words(outcome)}", markup=False, soft_wrap=True)
+    console.print(result.words, markup=False, soft_wrap=True)
+
+
+def outcome_table(outcomes: tuple[Outcome, ...]) -> Table:
     """A line for each expectation."""
     from rich.table import Table
 
     from vlcl_bench.scoring.columns import HEADLINES
 
     table = Table("expectation", "", "answers equal", *(column.label for column in HEADLINES), "time", "memory")
-    for one in verdicts:
+    for outcome in outcomes:
         moved = [
-            "" if column.id not in one.moved else f"{one.moved[column.id][1] - one.moved[column.id][0]:+.1f}"
+            ""
+            if column.id not in outcome.moved
+            else f"{outcome.moved[column.id][1] - outcome.moved[column.id][0]:+.1f}"
             for column in HEADLINES
         ]
-        agreement = "" if one.agreement is None else f"{one.agreement:.2f} %"
-        table.add_row(one.name, one.state, agreement, *moved, _times(one.time_ratio), _times(one.memory_ratio))
+        agreement = "" if outcome.agreement is None else f"{outcome.agreement:.2f} %"
+        costs = (_times(ratio) for ratio in (outcome.time_ratio, outcome.memory_ratio))
+        table.add_row(outcome.name, outcome.state, agreement, *moved, *costs)
     return table
 
 
@@ -103,10 +118,10 @@ def _times(ratio: float | None) -> str:
     return "" if ratio is None else f"× {ratio:.2f}"
 
 
-def _cost_words(one: Verdict) -> str:
-    found: list[Any] = []
-    if one.time_ratio is not None:
-        found.append(f"took {one.time_ratio:.2f} times the time expected on this machine")
-    if one.memory_ratio is not None:
-        found.append(f"{one.memory_ratio:.2f} times the memory")
-    return " and ".join(found)
+def _cost_words(outcome: Outcome) -> str:
+    costs: list[str] = []
+    if outcome.time_ratio is not None:
+        costs.append(f"took {outcome.time_ratio:.2f} times the time expected on this machine")
+    if outcome.memory_ratio is not None:
+        costs.append(f"{outcome.memory_ratio:.2f} times the memory")
+    return " and ".join(costs)

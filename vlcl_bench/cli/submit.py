@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlcl_bench.cli import EXIT_CODES
-from vlcl_bench.cli.options import AsJson, StoreFolder, Traceback, emit
+from vlcl_bench.cli.options import EXIT_CODES, AsJson, StoreFolder, Traceback, emit
 from vlcl_bench.cli.submit_rerun import register as register_rerun
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vlcl_bench.cli import EXIT_CODES
-from vlcl_bench.cli.options import AsJson, DataRoot, HubRoot, StoreFolder, emit
+from vlcl_bench.cli.options import EXIT_CODES, AsJson, DataRoot, HubRoot, StoreFolder, emit
 from vlcl_bench.scoring.columns import columns
 
 if TYPE_CHECKING:

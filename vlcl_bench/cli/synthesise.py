@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vlcl_bench.cli import EXIT_CODES
-from vlcl_bench.cli.options import AsJson, StoreFolder, emit
+from vlcl_bench.cli.options import EXIT_CODES, AsJson, StoreFolder, emit
 
 
 def synthesise(

@@ -15,8 +15,8 @@ from vlcl_bench.errors import MethodError
 def import_file(path: Path, digest: str, folder: Path | None = None) -> ModuleType:
     """Import a file under a name that depends on its place and content, so that no two get in each other's way.
 
-    With a ``folder``, in which the file lies, it is imported as a module of a package, so that it can import others
-    beside it: ``from .helper import something``. ``digest`` must then be over all of them. Raises :class:`MethodError` with the line where it fails.
+    With a ``folder``, the file is imported as a module of that package, so that it can import others beside it:
+    ``from .helper import something``. Raises :class:`MethodError` with the line where it fails.
     """
     place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     name = f"vlcl_method_{path.stem}_{place}_{digest[:8]}"
@@ -41,7 +41,7 @@ def import_file(path: Path, digest: str, folder: Path | None = None) -> ModuleTy
         line = _line_in(error, path)
         raise MethodError(
             f"{path}{line} does not import: {type(error).__name__}: {error}",
-            "Correct the file, or see the full error with: python " + str(path),
+            "Fix the file, or see the whole traceback with: python " + str(path),
         ) from error
     return module
 
@@ -49,9 +49,9 @@ def import_file(path: Path, digest: str, folder: Path | None = None) -> ModuleTy
 def _line_in(error: BaseException, path: Path) -> str:
     if isinstance(error, SyntaxError) and error.lineno and Path(error.filename or "").absolute() == path.absolute():
         return f", line {error.lineno},"
-    trace, line = error.__traceback__, ""
+    trace, found = error.__traceback__, ""
     while trace is not None:
         if Path(trace.tb_frame.f_code.co_filename).absolute() == path.absolute():
-            line = f", line {trace.tb_lineno},"
+            found = f", line {trace.tb_lineno},"
         trace = trace.tb_next
-    return line
+    return found

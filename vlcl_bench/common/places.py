@@ -9,7 +9,7 @@ from pathlib import Path
 def data_home() -> Path:
     """``$VLCL_DATA_HOME``, or ``vlcl-bench`` in ``$XDG_DATA_HOME``, by default ``~/.local/share/vlcl-bench``.
 
-    Unlike the store, what lies here is not built anew: it is what later runs are compared with. The folder need
+    Unlike the store, what is here is not built again: it is what later runs are compared with. The folder need
     not exist. A relative ``$XDG_DATA_HOME`` is ignored, as the XDG base directory specification wants it.
     """
     chosen = os.environ.get("VLCL_DATA_HOME")

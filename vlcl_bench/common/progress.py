@@ -1,7 +1,8 @@
-"""What a run tells while it goes: on a terminal through rich, else in plain lines, or nothing."""
+"""What a run prints while it goes: on a terminal through rich, else in plain lines, or nothing."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -55,7 +56,7 @@ class RichReporter(Reporter):
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[word]}"),
             TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
         )  # fmt: skip
-        disable = not self.console.is_terminal
+        disable = not (self.console.is_terminal or _shows_bars_in_a_notebook(self.console))
         if disable and total is not None:
             self.console.print(label, markup=False, highlight=False, soft_wrap=True)
         with Progress(*columns, console=self.console, transient=True, disable=disable) as progress:
@@ -70,3 +71,8 @@ class RichReporter(Reporter):
         """Scores of the stage, so that forgetting can be watched while it happens."""
         cells = "  ".join(f"{brief(name)} {value:.0f}" for name, value in scores.items())
         self.console.print(f"stage {stage:2d}  {cells}", highlight=False, soft_wrap=True)
+
+
+def _shows_bars_in_a_notebook(console: Console) -> bool:
+    """Whether this is a notebook in which rich can renew a bar in place."""
+    return console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None

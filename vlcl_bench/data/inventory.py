@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlcl_bench.common.progress import Reporter
-from vlcl_bench.data.describe import describe, under_name
+from vlcl_bench.data.first_use import describe, under_name
 from vlcl_bench.data.interface import Places
 from vlcl_bench.data.manifest import FOLDER, find_manifest, first_use_folder, read_manifest
 from vlcl_bench.data.real.dataset import RealDataSet
@@ -19,25 +19,7 @@ from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.data.store import INDEX_NAME, Store
 from vlcl_bench.data.texts import find_texts
 from vlcl_bench.data.verify import verify
-from vlcl_bench.errors import UsageError, VlclError
-
-
-def wanted(names: Sequence[str], protocol: str | None) -> list[RealDataSet]:
-    """The real data sets named, or those of a protocol, or all of the catalogue."""
-    from vlcl_bench.data.real.catalogue import catalogue, spec_of
-    from vlcl_bench.protocols.load import load_protocol
-
-    if protocol is not None:
-        own = [dataset for dataset in load_protocol(protocol).datasets if isinstance(dataset, RealDataSet)]
-        if not own:
-            raise UsageError(
-                f"{protocol} has no real data: its pictures are drawn here", "`vlcl world cards` describes them."
-            )
-        unknown = set(names) - {dataset.name for dataset in own}
-        if unknown:
-            raise UsageError(f"{protocol} has no data set {', '.join(sorted(unknown))}")
-        return [dataset for dataset in own if not names or dataset.name in names]
-    return [RealDataSet(spec_of(name)) for name in names or catalogue()]
+from vlcl_bench.errors import VlclError
 
 
 def inventory(datasets: Sequence[RealDataSet], places: Places) -> list[dict[str, Any]]:
@@ -45,7 +27,7 @@ def inventory(datasets: Sequence[RealDataSet], places: Places) -> list[dict[str,
     lines = []
     for dataset in datasets:
         spec = dataset.spec
-        here, put_it = _found(spec, places)
+        here, put_it = _copy_in_words(spec, places)
         manifest = None if spec.texts else find_manifest(dataset.key)
         status = "none yet" if manifest is None else f"{manifest.status} {manifest.fingerprint()[:12]}"
         lines.append(
@@ -77,7 +59,7 @@ def find_copy(spec: RealSpec, places: Places) -> tuple[Path | None, VlclError | 
     return None, refusal
 
 
-def _found(spec: RealSpec, places: Places) -> tuple[str, str]:
+def _copy_in_words(spec: RealSpec, places: Places) -> tuple[str, str]:
     """Where a data set is, and what to do if it is missing."""
     if places.root is None and places.hub_root is None:
         return "not looked for", ""
@@ -97,8 +79,8 @@ def _found(spec: RealSpec, places: Places) -> tuple[str, str]:
 
 def _below(folder: Path, root: Path) -> str:
     """A folder as seen from the data root; a specification may also name one elsewhere."""
-    found, start = Path(os.path.normpath(folder)), Path(os.path.normpath(root))
-    return found.relative_to(start).as_posix() if found.is_relative_to(start) else str(found)
+    place, start = Path(os.path.normpath(folder)), Path(os.path.normpath(root))
+    return place.relative_to(start).as_posix() if place.is_relative_to(start) else str(place)
 
 
 def card_of(spec: RealSpec) -> dict[str, Any]:
@@ -208,7 +190,7 @@ def _belongs(folder: Path, name: str) -> bool:
 
 
 def _being_built(folder: Path, whole: bool) -> bool:
-    """Whether somebody may be writing here: of a finished folder only its temporary files tell."""
+    """Whether somebody may be writing here: of a finished folder only its temporary files show it."""
     files = [*folder.glob(".*.tmp")] if whole else [folder, *folder.iterdir()]
     return any(time.time() - _changed(path) < BUILDING for path in files)
 

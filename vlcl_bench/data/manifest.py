@@ -2,7 +2,7 @@
 
 A manifest is all that rescoring needs: labels or captions join predictions through it, without a picture. The
 committed files are the truth. What could not be frozen where this package was made is written on first use, from
-the copy of the data that is there, into the user's data folder, and required ever after; a record says which.
+the copy of the data that is there, into the user's data folder, and required from then on; a record says which.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Manifest:
     """Rows ``split, sample, sha256, label`` in the data set's own order, and the names of its classes.
 
     Captioned sets have a fifth column ``captions`` (tuples of texts), no classes and the label -1. ``origin``
-    tells where the rows come from (``source``, ``revision``, ``vlcl_bench``); it is not part of the fingerprint.
+    says where the rows come from (``source``, ``revision``, ``vlcl_bench``); it is not part of the fingerprint.
 
     Copies of real data name and order pictures differently, so a manifest made from one is sorted by content, and
     its fingerprint leaves the names out: equal pictures with equal truth have equal fingerprints, wherever from.
@@ -157,7 +157,7 @@ def read_manifest(dataset: str, folder: Path | None = None) -> Manifest:
             f"the manifest {path} is damaged: {error}",
             "Restore it from the repository or reinstall vlcl-bench."
             if place == FOLDER
-            else "Restore it from a copy; or delete it and make it anew with `vlcl data verify --write`.",
+            else "Restore it from a copy; or delete it and make it again with `vlcl data verify --write`.",
         ) from error
     status = COMMITTED if place == FOLDER else FIRST_USE
     return Manifest(metadata[b"dataset"].decode(), names, pd.DataFrame(found), origin, status)
@@ -187,7 +187,7 @@ def find_manifest(key: str) -> Manifest | None:
 
 
 def keep_first_use(manifest: Manifest, key: str) -> Path:
-    """Write the manifest of a first use, which is required ever after.
+    """Write the manifest of a first use, which is required from then on.
 
     Another process may have been at it at the same time: its manifest stands, and :class:`IntegrityError` says so
     where the content is not the same.

@@ -24,7 +24,7 @@ JPEG_START = b"\xff\xd8"
 
 
 class Original(ABC):
-    """One picture of a source. ``where`` says, to a person, which file or row it is; ``remedy`` how to mend it."""
+    """One picture of a source. ``where`` says, to a person, which file or row it is; ``remedy`` how to fix it."""
 
     where: str
     remedy: ClassVar[str] = "Restore it from the official archive; `vlcl data verify` looks through the whole data set."

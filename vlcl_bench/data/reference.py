@@ -1,6 +1,6 @@
 """Reference data: pictures and texts beside the tasks, which a method declares that it uses.
 
-A method with ``reference = ("pictures",)``, ``("texts",)`` or both is lent them through its context, metered. Which
+A method with ``reference = ("pictures",)``, ``("texts",)`` or both gets them through its context, metered. Which
 they are, the protocol's world says (:mod:`vlcl_bench.data.world`).
 """
 
@@ -33,8 +33,8 @@ class Reference:
 class ReferencePlan:
     """Reference data as far as they are known without drawing or decoding a picture.
 
-    ``identity`` names by kind what is lent; ``texts`` are lent as they stand; of ``count`` pictures, which
-    ``pictures`` opens, the ``rows`` are lent (``None``: all of them).
+    ``identity`` names by kind what is given; ``texts`` are given as they are; of ``count`` pictures, which
+    ``pictures`` opens, the ``rows`` are given (``None``: all of them).
     """
 
     identity: dict[str, str]
@@ -55,7 +55,7 @@ def plan_reference(
     most_pictures: int,
     settings: Mapping[str, Any],
 ) -> ReferencePlan | None:
-    """What is lent to a method that declares ``kinds``; ``None`` for one that declares none.
+    """What is given to a method that declares ``kinds``; ``None`` for one that declares none.
 
     ``lends`` gives all that there is of some kinds, and a protocol allows ``most_pictures``.
 
@@ -75,7 +75,7 @@ def plan_reference(
             )
     if "pictures" in kinds and most_pictures < 1:
         raise UsageError(
-            "the method needs reference pictures; the protocol lends none (its auxiliary_size is 0)",
+            "the method needs reference pictures; the protocol has none (its auxiliary_size is 0)",
             "Choose a method without reference pictures, or set auxiliary_size in the protocol's file.",
         )
     found = lends(kinds)

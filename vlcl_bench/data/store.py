@@ -3,7 +3,7 @@
 A data set lives in ``<store>/<data set>-<first 16 digits of its manifest's fingerprint>[-<side>]/``: ``test.u8``
 (raw uint8, ``(n, s, s, 3)``, after the protocol's deterministic preprocessing), ``train.u8`` where the set is small
 enough to be kept whole (in its own size), and ``index.json`` with shapes and hashes. It is verified when it is
-opened. Nothing in it is precious: it can be deleted at any time and is built again.
+opened. It can be deleted at any time and is built again.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Store:
         ``train`` are the originals of a set whose training pictures the store does not hold.
         """
         folder = self.folder(dataset, manifest, side)
-        hint = f"Delete {folder} and give the same command again: the store is built anew."
+        hint = f"Delete {folder} and give the same command again: the store is built again."
         try:
             index = read_json(folder / INDEX_NAME)
             splits = SPLITS if dataset.small else ("test",)

@@ -1,8 +1,9 @@
-"""Worlds: where data sets come from, and what is lent to methods beside them. Each is a plug-in.
+"""Worlds: where data sets come from, and what methods are given beside them. Each is a plug-in.
 
-A protocol names its world in two lines of its file: ``source`` says whose data sets it learns, ``scale`` whose reference
-data, generator, names and time limits its methods get. Worlds are found through the entry points
-``vlcl_bench.worlds``, and nothing else in this package knows one by name.
+A protocol names its world in two lines of its file: ``source`` says whose data sets it learns, ``scale`` whose
+reference data, generator, names and time limits its methods get. Worlds are found through the entry points
+``vlcl_bench.worlds``, and nothing else in this package knows one by name. The command line loads the module of every
+world, so such a module imports what is slow to import (pandas, torch) only when it is asked for something.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING
 from vlcl_bench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from typer import Typer
+
     from vlcl_bench.backbones.base import Backbone
     from vlcl_bench.data.interface import DataSet, Places
     from vlcl_bench.data.reference import ReferencePlan
@@ -46,7 +49,7 @@ class World(ABC):
 
     @abstractmethod
     def plan_reference(self, kinds: Sequence[str], places: Places, side: int) -> ReferencePlan:
-        """All reference data of these ``kinds`` (``pictures``, ``texts``) that this world has to lend."""
+        """All reference data of these ``kinds`` (``pictures``, ``texts``) that this world has."""
 
     @abstractmethod
     def prompt_names(self) -> Sequence[str]:
@@ -69,6 +72,10 @@ class World(ABC):
 
     def pipeline_classes(self) -> Mapping[str, Callable[[], type]]:
         """Kinds of pipelines that diffusers does not know, by the class name in a pipeline's index."""
+        return {}
+
+    def commands(self) -> Mapping[str, Typer]:
+        """Commands for those who maintain or inspect this world, by the name that ``vlcl`` has them under."""
         return {}
 
 

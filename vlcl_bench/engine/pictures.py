@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from vlcl_bench.common.progress import Advance, Reporter
-from vlcl_bench.data.describe import describe
+from vlcl_bench.data.first_use import describe
 from vlcl_bench.data.interface import Collection, DataSet, Places
 from vlcl_bench.data.manifest import COMMITTED, Manifest
 from vlcl_bench.data.store import Store, StoredDataSet

@@ -46,6 +46,8 @@ class Request:
     keep_states: KeepStates = "last"
     isolation: str = "inline"
     limits: Limits = field(default_factory=Limits)
+    method_ref: MethodRef | None = None
+    """The method itself, where it is a class in memory, which no specification names."""
 
 
 Describe = Callable[[MethodRef, Protocol], MethodCard]
@@ -81,7 +83,7 @@ def prepare(
     ``describe`` takes the place of importing the method here.
     """
     protocol = load_protocol(request.protocol)
-    method = MethodRef.parse(request.method)
+    method = request.method_ref or MethodRef.parse(request.method)
     if describe is None:
         card = MethodCard.of(method.load(), request.settings, protocol.scale)
     else:

@@ -4,3 +4,9 @@ A *drawing* is one vector picture of a concept; a *rendition* is how it is paint
 a *picture* is a drawing in a rendition, placed on a background and put through a transform. Everything is
 computed from integers and rounded coordinates, so that a picture is a pure function of its identifier.
 """
+
+from __future__ import annotations
+
+GENERATOR = "vlcl-mini-diffusion/v1"
+BACKBONE = "vlcl-mini/v1"
+REFERENCE = "mini-reference"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vlcl_bench.mini.pictures import Picture
     from vlcl_bench.mini.scene_sets import SceneSet
 from vlcl_bench.data.interface import SPLITS, Collection, DataCard, DataSet, Places
-from vlcl_bench.mini.world import REFERENCE
+from vlcl_bench.mini import REFERENCE
 
 REFERENCE_SIZE = 4_000
 

@@ -27,7 +27,7 @@ _SVG_OPEN = re.compile(r"<svg[^>]*>")
 
 @dataclass(frozen=True)
 class Style:
-    """How the pictures of a domain are painted; ranges are drawn anew for each picture.
+    """How the pictures of a domain are painted; ranges are drawn again for each picture.
 
     ``scale`` is the drawing's size as a share of the picture, ``tilt`` the largest rotation in degrees, ``blur``
     the largest Gaussian radius in pixels, ``noise`` the largest deviation per channel (of 255), ``hue`` the

@@ -6,26 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from vlcl_bench.data.interface import DataSet, Places
-from vlcl_bench.data.manifest import read_manifest
-from vlcl_bench.data.pictures import Pictures
-from vlcl_bench.data.reference import ReferencePlan
-from vlcl_bench.data.store import Store
-from vlcl_bench.data.verify import aligned
 from vlcl_bench.data.world import World
+from vlcl_bench.mini import BACKBONE, GENERATOR, REFERENCE
 
 if TYPE_CHECKING:
-    from vlcl_bench.backbones.base import Backbone
-    from vlcl_bench.common.progress import Reporter
+    from typer import Typer
 
-GENERATOR = "vlcl-mini-diffusion/v1"
-BACKBONE = "vlcl-mini/v1"
-REFERENCE = "mini-reference"
+    from vlcl_bench.backbones.base import Backbone
+    from vlcl_bench.data.interface import DataSet, Places
+    from vlcl_bench.data.reference import ReferencePlan
+
+__all__ = ["BACKBONE", "FOLDER", "GENERATOR", "REFERENCE", "MiniWorld"]
+
 FOLDER = Path(__file__).parent
 SEEN = ("__init__.py", "__pycache__", "world.py", "clip")
-"""What a method's process needs of this folder: the way in, and the backbone. The rest draws and names test pictures."""
+"""What a method's process needs of this folder: the way in and the backbone. The rest draws and names test pictures."""
 
 
 class MiniWorld(World):
@@ -45,24 +40,10 @@ class MiniWorld(World):
         return mini_dataset(name)
 
     def plan_reference(self, kinds: Sequence[str], places: Places, side: int) -> ReferencePlan:
-        """The mini CLIP's pretraining pictures and captions, as far as they are declared; the manifest tells all."""
-        manifest = read_manifest(REFERENCE)
-        captions = tuple(dict.fromkeys(text for own in manifest.captions("train") for text in own))
-        sizes = {"pictures": len(manifest.samples("train")), "texts": len(captions)}
-        named = {kind: f"{REFERENCE} {sizes[kind]} {manifest.fingerprint()[:16]}" for kind in kinds}
+        """The mini CLIP's pretraining pictures and captions, as far as they are declared; the manifest holds all."""
+        from vlcl_bench.mini.reference import plan_reference
 
-        def pictures(store: Store, reporter: Reporter) -> np.ndarray | Pictures:
-            if "pictures" not in kinds:
-                return np.empty((0, side, side, 3), np.uint8)
-            dataset = self.open_dataset(REFERENCE)
-            if not store.has(dataset, manifest, side):
-                collection = aligned(dataset, manifest, dataset.collect(Places()))
-                with reporter.phase("drawing the reference pictures (once)", len(manifest.rows)) as progress:
-                    report = lambda done, total: progress(done, total, dataset.name)  # noqa: E731
-                    store.build(dataset, manifest, collection, side, report)
-            return store.open(dataset, manifest, side).train
-
-        return ReferencePlan(named, captions if "texts" in kinds else (), sizes["pictures"], pictures)
+        return plan_reference(self.source, kinds, side)
 
     def prompt_names(self) -> Sequence[str]:
         """Three hundred names of the mini CLIP's pretraining."""
@@ -101,3 +82,9 @@ class MiniWorld(World):
             return MiniTextToImagePipeline
 
         return {"MiniTextToImagePipeline": pipeline_class}
+
+    def commands(self) -> Mapping[str, Typer]:
+        """``vlcl world``."""
+        from vlcl_bench.mini.commands import app
+
+        return {"world": app}

@@ -1,4 +1,4 @@
-"""Conformance: does the untouched model give the published zero-shot row here?
+"""Conformance: does the zero-shot model give the published row here?
 
 Transfer, Avg and FWT all contain that row, so a copy of the data, a prompt or a preprocessing that moves it moves
 every method's numbers. The rows, their sources and tolerances are in ``conformance.toml``, beside this file.
@@ -93,7 +93,7 @@ def published_row(protocol: str) -> tuple[Row, dict[str, tuple[str, ...]]]:
 def check(
     name: str, backbone: str | None, device: str, store: Path | None, places: Places, reporter: Reporter
 ) -> Result:
-    """Evaluate the untouched model on a protocol and compare it with the published row.
+    """Evaluate the zero-shot model on a protocol and compare it with the published row.
 
     ``backbone`` may name other weights of the row's own model (a checkpoint file); another model is refused.
     """
@@ -123,7 +123,7 @@ def check(
     describe_data(protocol, places, reporter)
     stored = open_store(protocol, places, Store(store), reporter)
     learner = zero_shot_learner(loaded, protocol, where)
-    with reporter.phase("evaluating the untouched model", sum(len(data.test) for data in stored)) as progress:
+    with reporter.phase("evaluating the zero-shot model", sum(len(data.test) for data in stored)) as progress:
         frame = evaluate(learner, protocol, stored, 0, progress)
     scores = ground_truth(protocol).stage_scores(frame)
     columns = tuple(

@@ -29,7 +29,7 @@ def assemble(spec: RealSpec, entries: Sequence[Entry]) -> list[Entry]:
 
     Under the rule ``pool-42`` the pictures are sorted by label, then by sample id as text; of torch's CPU permutation
     of their n places with seed 42 the first floor(0.8 n) are for training (what ``random_split`` does in ZSCL's
-    code). ``per-class-42`` does the same in every class, seeded anew. Official splits keep their order, and within
+    code). ``per-class-42`` does the same in every class, seeded again. Official splits keep their order, and within
     a split nothing is shuffled. Of captioned sets, ``gallery`` test pictures are drawn likewise from those sorted by
     sample id, and a test picture keeps its first five captions.
     """

@@ -121,7 +121,7 @@ def read_instances(path: Path) -> Instances:
         state = path.stat()
     except OSError as error:
         raise IntegrityError(
-            f"{path} is missing: the COCO tasks are told apart by the annotated objects",
+            f"{path} is missing: the COCO tasks are distinguished by the annotated objects",
             f"Unpack annotations_trainval2014.zip of https://cocodataset.org/#download so that {path} is there.",
         ) from error
     return _read_instances(str(path), state.st_mtime_ns, state.st_size)

@@ -13,7 +13,7 @@ import pandas as pd
 from vlcl_bench.data.originals import BytesPicture
 from vlcl_bench.data.pictures import in_parallel
 from vlcl_bench.data.real.hub_labels import label_map, labels_by_name
-from vlcl_bench.data.real.hub_open import Opened, open_hub
+from vlcl_bench.data.real.hub_open import open_hub
 from vlcl_bench.data.real.spec import Entry, HubSpec, RealSpec
 from vlcl_bench.errors import IntegrityError, UsageError
 
@@ -28,7 +28,7 @@ class HubFound:
     """What the hub has of a data set.
 
     ``entries`` are in the hub's order (of a texts-only set there are ``texts`` instead). ``revision`` is the commit
-    they come from, to be kept in the manifest and required ever after; ``None`` where a local copy does not say.
+    they come from, to be kept in the manifest and required from then on; ``None`` where a local copy does not say.
     ``origin`` says the same to a person, without a path of this machine.
     """
 
@@ -63,15 +63,14 @@ def read_hub(spec: RealSpec, mirror: Path | None, revision: str | None, cache: P
     entries: list[Entry] = []
     texts: list[str] = []
     for split, names in hub.splits.items():
-        kept = "pool" if spec.split != "official" else split
         start = 0
         for name in names:
-            part = opened.splits[name]
+            part = _Part(opened.splits[name], name, split, start)
             if spec.texts:
-                texts += _texts(part, hub, name)
+                texts += _texts(part.rows, hub, name)
             else:
-                entries += _entries(part, spec, hub, kept, split, name, start, opened)
-            start += len(part)
+                entries += _entries(part, spec, hub, opened.folder)
+            start += len(part.rows)
     if spec.texts and spec.train is not None and len(texts) != spec.train:
         raise IntegrityError(
             f"{hub.repo} has {len(texts)} captions, expected {spec.train}", "Take another copy of the data set."
@@ -122,7 +121,7 @@ def match_to_manifest(
             parts.append(f"{len(unknown)} are not in the manifest, the first: {unknown[0].original.where}")
         raise IntegrityError(
             f"the copy does not hold the pictures of the manifest: {'; '.join(parts)}",
-            "If that is most of them, the copy's pictures were encoded anew: take another copy, or the official "
+            "If that is most of them, the copy's pictures were encoded again: take another copy, or the official "
             "archive with --data-root.",
         )
     return matched
@@ -166,7 +165,7 @@ def _check_splits(spec: RealSpec, hub: HubSpec) -> None:
 
 
 def _column(part: Dataset, hub: HubSpec, column: str, split: str) -> list[Any]:
-    """All values of a column, decoded by nobody."""
+    """All values of a column, not decoded."""
     _require(part, hub, column, split)
     return part.select_columns([column])[:][column]
 
@@ -178,44 +177,53 @@ def _require(part: Dataset, hub: HubSpec, column: str, split: str) -> None:
         )
 
 
-def _entries(
-    part: Dataset,
-    spec: RealSpec,
-    hub: HubSpec,
-    kept: Literal["train", "test", "pool"],
-    split: Literal["train", "test"],
-    name: str,
-    start: int,
-    opened: Opened,
-) -> list[Entry]:
-    """Entries of one of the hub's splits; ``start`` is how many rows the splits joined before it have."""
-    table = _pictures(part, hub, name)
-    rows = list(range(len(part)))
-    if hub.filter is not None:
-        wanted = hub.filter.train if split == "train" else hub.filter.test
-        values = _column(part, hub, hub.filter.column, name)
-        rows = [row for row in rows if values[row] in wanted]
-        if not rows:
-            there = ", ".join(sorted({str(value) for value in values}))
-            raise UsageError(
-                f"no row of {hub.repo} has {' or '.join(wanted)} in column {hub.filter.column!r}", f"It has: {there}."
-            )
-    labels = [-1] * len(part) if spec.captioned else _labels(part, spec, hub, name)
-    samples = _column(part, hub, hub.sample, name) if hub.sample is not None else None
-    captions = _captions(part, hub, name) if spec.captioned else None
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One of the hub's splits; the split here that it is joined to, and how many rows those before have (``start``)."""
+
+    rows: Dataset
+    name: str
+    split: Literal["train", "test"]
+    start: int
+
+
+def _entries(part: _Part, spec: RealSpec, hub: HubSpec, folder: Path | None) -> list[Entry]:
+    """Entries of one of the hub's splits; ``folder`` is that of a local copy."""
+    kept: Literal["train", "test", "pool"] = "pool" if spec.split != "official" else part.split
+    rows, name = part.rows, part.name
+    table = _pictures(rows, hub, name)
+    chosen = _rows_of_split(part, hub)
+    labels = [-1] * len(rows) if spec.captioned else _labels(rows, spec, hub, name)
+    samples = _column(rows, hub, hub.sample, name) if hub.sample is not None else None
+    captions = _captions(rows, hub, name) if spec.captioned else None
     entries = []
-    for row in rows:
+    for row in chosen:
         where = f"{hub.repo}, split {name}, row {row}"
         entries.append(
             Entry(
-                sample=f"{kept}/{start + row}" if samples is None else f"{hub.sample_prefix}{samples[row]}",
+                sample=f"{kept}/{part.start + row}" if samples is None else f"{hub.sample_prefix}{samples[row]}",
                 split=kept,
                 label=labels[row],
-                original=BytesPicture(where, _Cell(table, hub.image, row, where, opened.folder)),
+                original=BytesPicture(where, _Cell(table, hub.image, row, where, folder)),
                 captions=() if captions is None else captions[row],
             )
         )
     return entries
+
+
+def _rows_of_split(part: _Part, hub: HubSpec) -> list[int]:
+    """The rows of one of the hub's splits that are of the split here; all, where no column tells them apart."""
+    if hub.filter is None:
+        return list(range(len(part.rows)))
+    wanted = hub.filter.train if part.split == "train" else hub.filter.test
+    values = _column(part.rows, hub, hub.filter.column, part.name)
+    rows = [row for row, value in enumerate(values) if value in wanted]
+    if not rows:
+        there = ", ".join(sorted({str(value) for value in values}))
+        raise UsageError(
+            f"no row of {hub.repo} has {' or '.join(wanted)} in column {hub.filter.column!r}", f"It has: {there}."
+        )
+    return rows
 
 
 def _pictures(part: Dataset, hub: HubSpec, split: str) -> Dataset:

@@ -126,5 +126,5 @@ def _translated(error: Exception, repo: str) -> VlclError:
         return IntegrityError(f"the data files of {repo} are damaged: {reason}{cause or ''}", COPY.format(repo=repo))
     # The hub's library has changed its web client more than once (requests, httpx, httpx2).
     if isinstance(error, OSError) or any(kind.__module__.startswith("httpx") for kind in type(error).__mro__):
-        return MachineError(f"{repo} cannot be had from the hub: {reason}", elsewhere)
+        return MachineError(f"{repo} could not be obtained from the hub: {reason}", elsewhere)
     return UsageError(f"{repo} cannot be opened: {reason}", elsewhere)

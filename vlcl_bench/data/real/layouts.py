@@ -32,7 +32,7 @@ A reader checks the copy's own list of classes and that every listed file is the
 def locate(spec: RealSpec, root: Path) -> Path:
     """The folder below the data root that holds the data set: the first of ``spec.folders`` that is there.
 
-    Raises :class:`UsageError` with the exact folder to make, where the data set is to be had, and the alternatives.
+    Raises :class:`UsageError` with the exact folder to make, where the data set is available, and the alternatives.
     """
     for folder in spec.folders:
         if (root / folder).is_dir():

@@ -24,7 +24,7 @@ SUFFIXES = frozenset(
 
 def restore(spec: RealSpec) -> str:
     """What to do about a damaged or incomplete copy."""
-    return f"Unpack the official archive anew ({spec.source}); `vlcl data card {spec.name}` says what is expected."
+    return f"Unpack the official archive again ({spec.source}); `vlcl data card {spec.name}` says what is expected."
 
 
 def pictures_in(folder: Path, spec: RealSpec) -> list[str]:

@@ -43,7 +43,7 @@ def _by_list(root: Path, path: Path, spec: RealSpec) -> list[Entry]:
     if not path.is_file():
         raise IntegrityError(
             f"{spec.name}: {path} is missing, the list that says which pictures are for training and for testing",
-            f"`vlcl data card {spec.name}` says where it is to be had; put it into {root}.",
+            f"`vlcl data card {spec.name}` says where to get it; put it into {root}.",
         )
     number = {name: label for label, name in enumerate(spec.names_in_source)}
     split: Split | None = None
@@ -56,7 +56,7 @@ def _by_list(root: Path, path: Path, spec: RealSpec) -> list[Entry]:
             raise IntegrityError(
                 f"{spec.name}: {path} has the line {line!r}, expected 'train' or 'test', and below it "
                 f"<class>/<file>, such as {spec.names_in_source[0]}/art_0.jpg",
-                f"Get the list anew; `vlcl data card {spec.name}` says where.",
+                f"Get the list again; `vlcl data card {spec.name}` says where.",
             )
         else:
             listed.append((line, split, number[name]))
@@ -64,7 +64,7 @@ def _by_list(root: Path, path: Path, spec: RealSpec) -> list[Entry]:
 
 
 def split_folders(root: Path, spec: RealSpec) -> list[Entry]:
-    """``train|test/<class>/*``, for streams of one's own; classes in the specification's order, files sorted."""
+    """``train|test/<class>/*``, for your own streams; classes in the specification's order, files sorted."""
     splits: tuple[Split, ...] = ("train",) if spec.test == 0 else ("train", "test")
     entries = []
     for split in splits:

@@ -69,7 +69,7 @@ class RealSpec(_Frozen):
     are the classes as the copy itself spells them, in label order (folder names, a meta file's entries), where
     they differ from ``class_names``. ``split`` is ``official``, or ``pool-42``: all pictures in their fixed base
     order (by label, then sample id), of which the first floor(0.8 n) entries of torch's CPU permutation with seed 42
-    are for training; or ``per-class-42``: the same in every class for itself, seeded anew. ``sample_pattern`` is a
+    are for training; or ``per-class-42``: the same in every class for itself, seeded again. ``sample_pattern`` is a
     regular expression of the sample ids, given where a split rests on them. ``train``, ``test`` and (before such a
     rule) ``pool`` are expected counts and ``train_per_class`` etc. those of each class; ``None`` where nobody stated
     them; ``test`` is 0 where there are training pictures only. ``traps`` explain wrong counts.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from vlcl_bench.common.fileio import sha256_text
-from vlcl_bench.data.interface import DataSet, Places
-from vlcl_bench.data.originals import Original
-from vlcl_bench.data.pictures import UncheckedPictures
-from vlcl_bench.data.real.catalogue import spec_of
-from vlcl_bench.data.reference import ReferencePlan
 from vlcl_bench.data.world import World
+
+if TYPE_CHECKING:
+    from vlcl_bench.data.interface import DataSet, Places
+    from vlcl_bench.data.originals import Original
+    from vlcl_bench.data.reference import ReferencePlan
 
 REFERENCE_PICTURES, REFERENCE_TEXTS = "imagenet", "conceptual_captions"
 
@@ -24,6 +24,7 @@ class RealWorld(World):
 
     def open_dataset(self, name: str) -> DataSet:
         """See :meth:`World.open_dataset`."""
+        from vlcl_bench.data.real.catalogue import spec_of
         from vlcl_bench.data.real.dataset import RealDataSet
 
         return RealDataSet(spec_of(name))
@@ -34,6 +35,10 @@ class RealWorld(World):
         Of 1.28 million pictures the list is fingerprinted (of a hub copy, its commit too) and not every file's content:
         one that cannot be decoded is refused when it is drawn, one that was replaced is not noticed.
         """
+        from vlcl_bench.common.fileio import sha256_text
+        from vlcl_bench.data.pictures import UncheckedPictures
+        from vlcl_bench.data.real.catalogue import spec_of
+        from vlcl_bench.data.reference import ReferencePlan
         from vlcl_bench.data.texts import find_texts
 
         originals: list[Original] = []

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
 from vlcl_bench.data.world import world_of
 from vlcl_bench.errors import UsageError
-
-UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 
 
 @dataclass(frozen=True)
@@ -50,12 +49,15 @@ def parse_bytes(text: str | None) -> int | None:
     """``--memory-limit``: ``8GiB``, ``500MB``, a number of bytes, or ``none``; raises :class:`UsageError`."""
     if text is None or text.strip().lower() == "none":
         return None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
-    if match and match[2].upper() in UNITS and float(match[1]) > 0:
-        return int(float(match[1]) * UNITS[match[2].upper()])
-    raise UsageError(
-        f"--memory-limit {text!r} is not an amount of memory", "For instance --memory-limit 8GiB, 500MB or none."
-    )
+    try:
+        size = TypeAdapter(ByteSize).validate_python(text)
+    except ValidationError:
+        size = ByteSize(0)
+    if size <= 0:
+        raise UsageError(
+            f"--memory-limit {text!r} is not an amount of memory", "For instance --memory-limit 8GiB, 500MB or none."
+        )
+    return int(size)
 
 
 def shown(size: float) -> str:

@@ -1,4 +1,4 @@
-"""How much room the mini CLIP leaves in both directions: what it can do untouched, and what can be learned.
+"""How much room the mini CLIP leaves in both directions: what it can do without training, and what can be learned.
 
 "Jointly" is one model fine-tuned on all tasks mixed, with ten times one task's steps and the recipe of the
 continual runs; it bounds what a method that forgets nothing could reach.

@@ -7,7 +7,7 @@ from pathlib import Path
 import open_clip
 
 from vlcl_bench.backbones.base import Backbone
-from vlcl_bench.mini.world import BACKBONE
+from vlcl_bench.mini import BACKBONE
 
 FOLDER = Path(__file__).parent / "weights"
 CHECKPOINT = FOLDER / "vlcl-mini-v1.safetensors"

@@ -114,7 +114,7 @@ def train(out: Path, work: Path, settings: TrainSettings, progress: Progress, de
 
 
 def rate_factor(step: int, settings: TrainSettings) -> float:
-    """Warm-up and cosine anew in each of the equal cycles (warm restarts, Loshchilov and Hutter, 2017)."""
+    """Warm-up and cosine again in each of the equal cycles (warm restarts, Loshchilov and Hutter, 2017)."""
     cycle = math.ceil(settings.steps / settings.cycles)
     return warm_up_then_cosine(step % cycle, cycle, settings.warmup)
 

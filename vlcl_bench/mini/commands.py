@@ -1,4 +1,4 @@
-"""``vlcl world``: the mini world and its CLIP, for those who maintain or inspect them."""
+"""``vlcl world``: the mini world and its CLIP, for those who maintain or inspect them; the command line mounts it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def freeze() -> None:
     """Rewrite the committed manifests: only when the world is changed on purpose, with a new protocol version."""
     from vlcl_bench.data.open import open_dataset
     from vlcl_bench.mini.domains import development_domains, domains
-    from vlcl_bench.mini.freezing import freeze as freeze_dataset
+    from vlcl_bench.mini.manifests import freeze as freeze_dataset
 
     for name in (*domains(), *development_domains()):
         manifest = freeze_dataset(open_dataset("mini", name))
@@ -112,17 +112,17 @@ def recognise(
     ] = None,
 ) -> None:
     """Say how many pictures of the mini text-to-image model are recognised among twenty names of a category."""
+    import json
     from dataclasses import asdict
 
     from rich.progress import Progress
 
-    from vlcl_bench.cli.options import emit
     from vlcl_bench.mini.diffusion.recognition import check as judge
     from vlcl_bench.synthesis.generator import Recipe
 
     with Progress(transient=True) as progress:
-        found = judge(work, per_name, Recipe(pipeline, steps, guidance), progress, sheet)
-    emit(asdict(found))
+        shares = judge(work, per_name, Recipe(pipeline, steps, guidance), progress, sheet)
+    typer.echo(json.dumps(asdict(shares), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 @app.command()

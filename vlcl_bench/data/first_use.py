@@ -12,7 +12,7 @@ from vlcl_bench.data.verify import first_manifest
 
 
 def under_name(progress: Advance, name: str) -> Callable[[int, int], None]:
-    """Tells progress with ``name`` beside done and total."""
+    """Reports progress with ``name`` beside done and total."""
     return lambda done, total: progress(done, total, name)
 
 
