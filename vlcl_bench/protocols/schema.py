@@ -57,7 +57,8 @@ class TaskSpec:
 class ProtocolFile(_Frozen):
     """What the TOML file of a protocol states; see ``docs/design.md`` for the words.
 
-    ``dataset_names`` (in the file: ``tasks``) are the data sets in order, each a task of its own unless ``class_groups`` cuts it into several.
+    ``dataset_names`` (in the file: ``tasks``) are the data sets in order, each a task of its own unless
+    ``class_groups`` cuts it into several.
     ``aliases`` are names that mean the same where the names of all data sets compete. ``picture_size`` is the side
     of real pictures after preprocessing. ``data`` describes data sets that are not in the catalogue.
     """
