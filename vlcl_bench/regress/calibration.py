@@ -43,14 +43,14 @@ def calibrate(at_once: int, threads: int) -> float:
     processes = [
         subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) for _ in range(at_once)
     ]
-    found = []
+    seconds = []
     for process in processes:
         out, err = process.communicate()
         if process.returncode != 0:
             last = err.decode(errors="replace").strip().splitlines()[-1:] or [f"code {process.returncode}"]
             raise MachineError(f"the calibration failed: {last[0]}", "Is torch whole? `vlcl doctor` looks.")
-        found.append(float(json.loads(out)))
-    return statistics.median(found)
+        seconds.append(float(json.loads(out)))
+    return statistics.median(seconds)
 
 
 def main() -> None:

@@ -82,7 +82,7 @@ class Result:
 def published_row(protocol: str) -> tuple[Row, dict[str, tuple[str, ...]]]:
     """The row of a protocol, and the usual reasons by task (``any`` for all); :class:`UsageError` without a row."""
     rows = tomllib.loads(FILE.read_text(encoding="utf-8"))
-    reasons = {task: tuple(found) for task, found in rows.pop("reasons").items()}
+    reasons = {task: tuple(texts) for task, texts in rows.pop("reasons").items()}
     if protocol not in rows:
         raise UsageError(
             f"no published zero-shot row is known for protocol {protocol!r}", "Known: " + ", ".join(sorted(rows)) + "."
