@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vlcl_bench.data.pictures import Pictures
 from vlcl_bench.errors import MethodError
+
+if TYPE_CHECKING:
+    from vlcl_bench.data.pictures import Pictures
 
 
 @dataclass(frozen=True)

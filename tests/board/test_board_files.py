@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from support.harness import vlcl
 from vlcl_bench.board.build import board_of
 from vlcl_bench.board.build import build_from_runs as build_declared
 from vlcl_bench.board.build import check_board as check_declared
+from vlcl_bench.board.readme import renewed
 from vlcl_bench.board.summaries import ablation
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.records.files import read_record, write_record
@@ -118,6 +120,23 @@ def test_the_readmes_tables_are_renewed_with_the_committed_board_and_checked(run
     readme.write_text(text.replace("65.2", "99.9"))
     with pytest.raises(IntegrityError, match=r"README\.md in"):
         check_board(runs, board)
+
+
+def test_a_readmes_table_may_show_the_first_rows_alone(runs):
+    row = board_of(runs, SubmissionDeclarations()).rows[0]
+    rows = [replace(row, method_title=name, rank=rank) for rank, name in enumerate(("First", "Second", "Third"), 1)]
+    marked = MARKED.replace("mini-mtil-1", f"{row.protocol} top 2")
+    found = renewed(marked, rows)
+    assert ("First" in found, "Second" in found, "Third" in found) == (True, True, False)
+    assert renewed(found, rows) == found
+    assert "Third" in renewed(marked.replace(" top 2", ""), rows)
+
+
+@pytest.mark.parametrize("words", ["top 0", "top", "top five", "first 5"])
+def test_a_marker_that_says_something_else_is_refused(runs, tmp_path, words):
+    (tmp_path / "README.md").write_text(MARKED.replace("mini-mtil-1", f"mini-mtil-1 {words}"))
+    with pytest.raises(IntegrityError, match="marker"):
+        build_from_runs(runs, tmp_path / "leaderboard")
 
 
 def test_a_board_elsewhere_leaves_the_readme_above_it_alone(runs, tmp_path):
@@ -266,7 +285,7 @@ def test_what_a_strangers_record_says_of_its_defaults_labels_it_and_does_not_ran
     record = read_record(mine / "runs" / folder.name)
     shutil.rmtree(mine / "runs")
     for weight in (1, 2):
-        identity = record.identity.model_copy(update={"method": "mine", "config": {"weight": weight}})
+        identity = record.identity.model_copy(update={"method": "mine", "settings": {"weight": weight}})
         changes = {"identity": identity, "run_hash": identity.run_hash, "defaults": {"weight": weight}}
         target = mine / "runs" / identity.run_hash
         shutil.copytree(next(ROOT.glob(f"submissions/l2/runs/{folder.name}")), target)

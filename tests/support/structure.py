@@ -6,8 +6,8 @@ Imports are read from the syntax tree, nothing is imported. Those inside functio
 
 from __future__ import annotations
 
+import argparse
 import ast
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -316,15 +316,19 @@ def table(structure: Structure) -> list[tuple[str, int, list[str]]]:
     return lines + [(what, len(which), which) for what, which in lists.items()]
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the figures of a checkout, by default of this one; with ``--list`` also what is counted."""
-    folders = [argument for argument in arguments if argument != "--list"]
-    checkout = Path(folders[0]) if folders else Path(__file__).parents[2]
-    for what, count, which in table(read_structure(checkout)):
+    parser = argparse.ArgumentParser(description="How the package of a checkout is built, in numbers.")
+    parser.add_argument("checkout", nargs="?", type=Path, default=Path(__file__).parents[2], help="default: this one")
+    parser.add_argument("--list", action="store_true", help="also print what is counted")
+    options = parser.parse_args(arguments)
+    if not (options.checkout / PACKAGE).is_dir():
+        parser.error(f"{options.checkout} has no folder {PACKAGE}/: give the folder of a checkout")
+    for what, count, which in table(read_structure(options.checkout)):
         print(f"{what:<42}{count:>4}")
-        if "--list" in arguments:
+        if options.list:
             print(*(f"    {line}" for line in which), sep="\n", end="\n" if which else "")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

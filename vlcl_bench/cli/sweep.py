@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vlcl_bench.cli.options import EXIT_CODES, AsJson, DataRoot, HubRoot, StoreFolder, emit
+from vlcl_bench.cli.run import check_keep_states
+from vlcl_bench.errors import UsageError
 from vlcl_bench.scoring.columns import columns
 
 if TYPE_CHECKING:
@@ -55,51 +57,55 @@ def sweep(
 
     from vlcl_bench.common.fileio import write_atomic
     from vlcl_bench.common.progress import Reporter
-    from vlcl_bench.data.pictures import processors
     from vlcl_bench.engine.prepare import Request
-    from vlcl_bench.errors import UsageError
     from vlcl_bench.sweep.plan import plan, read_sweep
     from vlcl_bench.sweep.runner import first_state
     from vlcl_bench.sweep.tables import markdown as as_markdown
     from vlcl_bench.sweep.tables import results
 
-    if keep_states not in ("none", "last", "all"):
-        raise UsageError(f"--keep-states {keep_states!r} is not one of none, last, all", "Leave it out for none.")
     base = Request(
         protocol="", method="", device=device, runs=runs, store=store, data_root=data_root, hub_root=hub_root,
-        keep_states=keep_states,  # type: ignore[arg-type]
+        keep_states=check_keep_states(keep_states),
     )  # fmt: skip
-    console = Console(stderr=True)
-    asked = read_sweep(file)
+    asked, console = read_sweep(file), Console(stderr=True)
     if markdown is not None and not asked.tables:
         raise UsageError(f"{file} asks for no tables, so there is nothing to write to {markdown}", "Add [[tables]].")
     planned_jobs = [first_state(planned) for planned in plan(asked, base, submissions, Reporter())]
     if not dry_run:
-        _run_shown(planned_jobs, jobs, threads or max(1, processors() // jobs), console)
+        _run_shown(planned_jobs, jobs, threads, console)
     tables = results(asked, planned_jobs)
     if as_json:
         emit({"runs": [_facts(job) for job in planned_jobs], "rows": rows(planned_jobs), "tables": tables})
     elif dry_run:
         Console().print(progress_table(planned_jobs))
     else:
-        if asked.runs:
-            Console().print(final_table(planned_jobs))
-        for table in tables:
-            Console().print(results_table(table))
-        for job in planned_jobs:
-            if job.state == "failed":
-                console.print(_line(job), markup=False, highlight=False, soft_wrap=True)
+        _print_results(planned_jobs, tables, console)
     if markdown is not None and not dry_run:
         write_atomic(markdown, as_markdown(tables))
-    if any(job.state == "failed" for job in planned_jobs):
-        raise typer.Exit(4)
+    raise typer.Exit(4 if any(job.state == "failed" for job in planned_jobs) else 0)
 
 
-def _run_shown(jobs: list[Job], at_once: int, threads: int, console: Console) -> None:
+def _print_results(jobs: list[Job], tables: list[dict[str, Any]], errors: Console) -> None:
+    """The means of the runs and the tables asked for; to ``errors`` a line for each run that failed."""
+    from rich.console import Console
+
+    if jobs:
+        Console().print(final_table(jobs))
+    for table in tables:
+        Console().print(results_table(table))
+    for job in jobs:
+        if job.state == "failed":
+            errors.print(_line(job), markup=False, highlight=False, soft_wrap=True)
+
+
+def _run_shown(jobs: list[Job], at_once: int, threads: int | None, console: Console) -> None:
     """Do the runs; a terminal has a table that is kept up to date, anything else a line for each run that ended."""
     from rich.live import Live
 
+    from vlcl_bench.data.pictures import processors
     from vlcl_bench.sweep.runner import run_all
+
+    threads = threads or max(1, processors() // at_once)
 
     said: set[str] = set()
 

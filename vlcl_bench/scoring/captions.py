@@ -28,7 +28,7 @@ from vlcl_bench.scoring.answers import (
     scored,
 )
 from vlcl_bench.scoring.bleu import References
-from vlcl_bench.scoring.ground_truth import GroundTruth
+from vlcl_bench.scoring.interface import GroundTruth
 from vlcl_bench.scoring.metrics import FloatArray
 from vlcl_bench.scoring.retrieval import RECALL_AT, TOP, Direction, recall_at
 

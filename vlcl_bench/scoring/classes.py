@@ -28,7 +28,7 @@ from vlcl_bench.scoring.answers import (
     raise_first,
     scored,
 )
-from vlcl_bench.scoring.ground_truth import GroundTruth
+from vlcl_bench.scoring.interface import GroundTruth
 from vlcl_bench.scoring.metrics import FloatArray
 
 TOP = 5

@@ -139,15 +139,15 @@ _COSTS = (
     ),
     Column(
         "parameters_trained", "Parameters trained", "Parameters that were trained.",
-        "cost", lambda run: run.weight.parameters_trained, COUNT, 0, "less", short="Trained", places=BOARD,
+        "cost", lambda run: run.footprint.parameters_trained, COUNT, 0, "less", short="Trained", places=BOARD,
     ),
     Column(
         "parameters_added", "Parameters added", "Parameters that the method added to the backbone.",
-        "cost", lambda run: run.weight.parameters_added, COUNT, 0, "less", short="Added", places=BOARD,
+        "cost", lambda run: run.footprint.parameters_added, COUNT, 0, "less", short="Added", places=BOARD,
     ),
     Column(
         "bytes_between_tasks", "Bytes between tasks", "All that the next task needs except the current weights.",
-        "cost", lambda run: run.weight.bytes_between_tasks, BYTES, 0, "less", short="Bytes kept", places=BOARD,
+        "cost", lambda run: run.footprint.bytes_between_tasks, BYTES, 0, "less", short="Bytes kept", places=BOARD,
     ),
     Column(
         "task_pictures", "Task pictures", "Pictures of the current tasks.",

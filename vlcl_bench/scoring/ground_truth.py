@@ -1,50 +1,21 @@
 """What is true of a stream's test samples: the only place where answers meet labels or captions.
 
-A kind of stream (classes, captions) is a :class:`GroundTruth`. Nothing here may reach a method.
+The kind of a stream (classes, captions) decides which :class:`GroundTruth` it has. Nothing here may reach a method.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vlcl_bench.scoring.metrics import FloatArray
+from vlcl_bench.scoring.captions import CaptionTruth
+from vlcl_bench.scoring.classes import ClassTruth
+from vlcl_bench.scoring.interface import GroundTruth
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from vlcl_bench.protocols.stream import Protocol
-
-
-class GroundTruth(ABC):
-    """The truth of a stream, tasks in training order; raises :class:`IntegrityError` for answers that are none."""
-
-    tasks: tuple[str, ...]
-
-    @property
-    @abstractmethod
-    def answers_a_stage(self) -> int:
-        """Number of predictions that a complete stage has."""
-
-    @abstractmethod
-    def check(self, frame: pd.DataFrame, stages: Iterable[int]) -> None:
-        """Raise :class:`IntegrityError` unless ``frame`` answers all that was asked at these stages, once, in form."""
-
-    @abstractmethod
-    def rescore(self, frame: pd.DataFrame) -> dict[str, Any]:
-        """Everything that the predictions of stages 0 to T say, JSON-ready."""
-
-    @abstractmethod
-    def stage_scores(self, frame: pd.DataFrame) -> dict[str, float]:
-        """The primary score in percent by task, of the predictions of one stage."""
-
-    @abstractmethod
-    def item_scores(self, frame: pd.DataFrame) -> dict[str, FloatArray]:
-        """By task ``(T + 1, n)``: what each test sample contributes in percent; the means are R's entries."""
 
 
 def ground_truth(protocol: Protocol) -> GroundTruth:
@@ -72,8 +43,6 @@ def _ground_truth(key: _ByFingerprint) -> GroundTruth:
 
 
 def _class_truth(protocol: Protocol) -> GroundTruth:
-    from vlcl_bench.scoring.classes import ClassTruth
-
     own, merged, classes = {}, {}, {}
     for spec in protocol.tasks:
         manifest, names = protocol.manifests[spec.dataset], protocol.datasets[spec.dataset].class_names
@@ -91,8 +60,6 @@ def _class_truth(protocol: Protocol) -> GroundTruth:
 
 
 def _caption_truth(protocol: Protocol) -> GroundTruth:
-    from vlcl_bench.scoring.captions import CaptionTruth
-
     references = {spec.name: protocol.manifests[spec.dataset].captions("test") for spec in protocol.tasks}
     return CaptionTruth(
         tasks=protocol.task_names,
