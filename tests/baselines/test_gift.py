@@ -361,7 +361,7 @@ def test_the_share_of_the_initial_model_matters_to_the_mixture_alone(teacher):
 def test_the_seed_changes_the_pictures():
     found = [play(gift(), make_synthesis(generator=generator), 1, seed=seed) for seed, generator in
              ((0, FakeGenerator()), (1, FakeGenerator()))]  # fmt: skip
-    seeds = [{order.seed for order in learner._synthesis.store.generator.asked} for learner in found]
+    seeds = [{order.seed for order in learner.loans.synthesis.store.generator.asked} for learner in found]
     assert not seeds[0] & seeds[1]
 
 

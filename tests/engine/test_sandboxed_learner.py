@@ -243,8 +243,8 @@ class Lying(Learners):
 
     def __init__(self, call: str, change: Any, method: str = "finetune") -> None:
         super().__init__(method)
-        original = getattr(self.process.child, f"on_{call}")
-        setattr(self.process.child, f"on_{call}", lambda message: change(*original(message)))
+        original = getattr(self.process.worker, f"on_{call}")
+        setattr(self.process.worker, f"on_{call}", lambda message: change(*original(message)))
 
 
 def wrong_report(**values: Any) -> Any:
@@ -307,8 +307,8 @@ def test_pictures_that_were_made_are_counted_by_the_harness() -> None:
     cls: Any = load_method("gift")
     assert "generator" in declared_reference(cls)
     learners = Learners("gift", pictures=10)
-    original = learners.process.child.on_learn
-    learners.process.child.on_learn = lambda message: change(*original(message))  # type: ignore[method-assign]
+    original = learners.process.worker.on_learn
+    learners.process.worker.on_learn = lambda message: change(*original(message))  # type: ignore[method-assign]
     assert learners.wired.learn(make_task(1), quiet).usage.generated_pictures == 10
 
 
