@@ -50,7 +50,7 @@ class Task:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """What a stream has told of a data set so far: names, in the order in which they came, and the first template."""
+    """What a stream has said of a data set so far: names, in the order in which they came, and the first template."""
 
     dataset: str
     class_names: tuple[str, ...]

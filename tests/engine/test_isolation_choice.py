@@ -1,4 +1,4 @@
-"""Which isolation is taken, and what is said where it cannot be had."""
+"""Which isolation is taken, and what is said where it is not available."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_container_binds_only_what_is_named(tmp_path: Path) -> None:
      {"unranked_because": None}, {"defaults": None}, {"more": 1}],
 )  # fmt: skip
 def test_a_card_that_is_none(change: dict[str, object]) -> None:
-    with pytest.raises(MethodError, match="does not describe itself rightly"):
+    with pytest.raises(MethodError, match="does not describe itself correctly"):
         MethodCard.read(SAID | change)
     with pytest.raises(MethodError):
         MethodCard.read(None)

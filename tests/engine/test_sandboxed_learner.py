@@ -164,7 +164,7 @@ def test_pictures_that_are_decoded_on_demand_stay_with_the_harness() -> None:
 
 
 class Asking(LossMethod):
-    """Asks for what it was not lent."""
+    """Asks for what it was not given."""
 
     title = "asking"
 
@@ -204,7 +204,7 @@ def test_pictures_of_an_earlier_task_cannot_be_had_later(monkeypatch: pytest.Mon
     task = make_task(1)
     lazy = Task(1, "x", task.class_names, task.templates, SmallPictures(task.images, SIDE), task.labels)  # type: ignore[arg-type]
     learners.wired.learn(lazy, quiet)
-    with pytest.raises(MethodError, match="not lent"):
+    with pytest.raises(MethodError, match="not given"):
         learners.wired.learn(make_task(2), quiet)
 
 

@@ -1,4 +1,4 @@
-"""What the harness lends a learning method: schedule, batches, seeds, meter, optimiser loop, crops."""
+"""What a learning method is given: schedule, batches, seeds, meter, optimiser loop, crops."""
 
 import math
 from itertools import islice, pairwise

@@ -1,4 +1,4 @@
-"""Synthetic pictures for tests: a generator without a network, tiny pipelines, methods that are lent them."""
+"""Synthetic pictures for tests: a generator without a network, tiny pipelines, methods that are given them."""
 
 from __future__ import annotations
 

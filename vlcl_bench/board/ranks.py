@@ -1,6 +1,6 @@
 """How sure a place on the board is: intervals of headline metrics and the ranks that the data leave open.
 
-What varies is which test samples there happen to be, and which seeds were run. Both are drawn anew with replacement,
+What varies is which test samples there happen to be, and which seeds were run. Both are drawn again with replacement,
 samples within each task (bootstrap; Efron and Tibshirani, An Introduction to the Bootstrap, 1993): the same samples
 for all entries, and the same seeds for all entries that ran the same ones, so that what entries share drops out of
 their differences. An interval holds the middle 95 % of the draws. With three seeds it is somewhat too short, since few

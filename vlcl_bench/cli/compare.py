@@ -24,12 +24,12 @@ def compare(
     places: Annotated[
         list[Path] | None, typer.Option("--in", help="Folder with records; repeatable (default: submissions and runs).")
     ] = None,
-    draws: Annotated[int, typer.Option(min=100, help="How often samples and seeds are drawn anew.")] = 10_000,
+    draws: Annotated[int, typer.Option(min=100, help="How often samples and seeds are drawn again.")] = 10_000,
     as_json: AsJson = False,
 ) -> None:
     """Say by how much A is better than B, and which differences are more than chance.
 
-    Test samples (within each task) and seeds are drawn anew with replacement, the same for both: a paired bootstrap.
+    Test samples (within each task) and seeds are drawn again with replacement, the same for both: a paired bootstrap.
     Its p-values are corrected for the number of lines of their table (Holm). Beside them stand a paired t-test over
     common seeds and, by task, McNemar's exact test at the first common seed.
     """

@@ -49,7 +49,7 @@ def find_run(name: str, runs: Path = Path("runs")) -> Path:
 
 
 def summary(folder: Path, record: Record) -> dict[str, Any]:
-    """A run as one JSON object; ``metrics`` holds the headline numbers, ``null`` where one cannot be had."""
+    """A run as one JSON object; ``metrics`` holds the headline numbers, ``null`` where one is not defined."""
     scores: Mapping[str, Any] = record.scores
     return {
         "run": record.run_hash,

@@ -170,7 +170,7 @@ class InProcessLearner(Learner):
         try:
             self.unpack_state(path.read_bytes())
         except (SafetensorError, OSError, ValueError) as error:
-            hint = f"Delete {path.parent.parent} and give the same command again: it starts anew."
+            hint = f"Delete {path.parent.parent} and give the same command again: it starts over."
             raise IntegrityError(f"the state {path} is damaged: {error}", hint) from error
 
     def unpack_state(self, data: bytes) -> None:
@@ -223,7 +223,7 @@ def guarded(doing: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         raise MethodError(
             f"the method raised {type(error).__name__} while {doing}: {error}",
-            "The stages before are kept. A corrected file is another run: it starts anew, and an --out needs another "
+            "The stages before are kept. A corrected file is another run: it starts over, and an --out needs another "
             "folder. --traceback shows where it happened.",
         ) from error
 

@@ -18,7 +18,7 @@ from vlcl_bench.records.schema import DataOrigin
 def describe_data(protocol: Protocol, places: Places, reporter: Reporter) -> None:
     """Make the manifests that nobody has made before, from the copy that is here.
 
-    Counts, classes and labels are the protocol's before a manifest is written; content is required ever after.
+    Counts, classes and labels are the protocol's before a manifest is written; content is required from then on.
     """
     missing = protocol.missing_manifests()
     collected: list[tuple[DataSet, Collection]] = []

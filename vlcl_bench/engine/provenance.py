@@ -78,7 +78,7 @@ def provenance(device: torch.device) -> Provenance:
 
 
 def processor_name() -> str:
-    """The processor's model, where the system tells it."""
+    """The processor's model, where the system says it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -102,7 +102,7 @@ class Clock:
 
     @contextmanager
     def measure(self) -> Iterator[Callable[[], float]]:
-        """Time a block; the yielded function tells its seconds, also after the block has ended."""
+        """Time a block; the yielded function returns its seconds, also after the block has ended."""
         start, end = time.monotonic(), [0.0]
         yield lambda: (end[0] or time.monotonic()) - start
         if torch.cuda.is_available():

@@ -46,7 +46,7 @@ class RunFolder:
         if not path.exists() or sha256_file(path) != event["state_sha256"]:
             raise IntegrityError(
                 f"the method's state {path} is {'damaged' if path.exists() else 'missing'}",
-                f"The run cannot go on from it. Delete {self.path} and give the same command again: it starts anew.",
+                f"The run cannot go on from it. Delete {self.path} and give the same command again: it starts over.",
             )
         return path
 
@@ -61,7 +61,7 @@ class RunFolder:
             if event is None or not path.exists() or sha256_file(path) != event["predictions_sha256"]:
                 raise IntegrityError(
                     f"the predictions {path} are {'damaged' if path.exists() else 'missing'}",
-                    f"Delete {self.path} and give the same command again: it starts anew.",
+                    f"Delete {self.path} and give the same command again: it starts over.",
                 )
             frames.append(read_predictions(path))
         return pd.concat(frames, ignore_index=True)

@@ -36,7 +36,7 @@ def plan_recipe(protocol: Protocol, card: MethodCard) -> Recipe | None:
 
 
 def open_synthesis(protocol: Protocol, recipe: Recipe | None, root: Path, device: torch.device) -> Synthesis | None:
-    """What the context lends of the generator; its weights are loaded when the first picture is missing."""
+    """What the context gives of the generator; its weights are loaded when the first picture is missing."""
     if recipe is None:
         return None
     return Synthesis(SyntheticStore(root, Generator(recipe, device)), protocol.side, protocol.world.prompt_names)

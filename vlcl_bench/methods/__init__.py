@@ -1,4 +1,4 @@
-"""All that a method imports: bases and settings, what it is lent, losses, memories, blocks of encoders, errors.
+"""All that a method imports: bases and settings, what it is given, losses, memories, blocks of encoders, errors.
 
 Names are looked up on first use, so that listing methods does not wait for torch. ``docs/methods.md`` says what each
 is.

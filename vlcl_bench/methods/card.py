@@ -58,7 +58,7 @@ class MethodCard(BaseModel):
         try:
             return cls.model_validate(said)
         except ValidationError as error:
-            raise MethodError(f"the method does not describe itself rightly: {first_invalid(error)}") from error
+            raise MethodError(f"the method does not describe itself correctly: {first_invalid(error)}") from error
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the harness lends a method while it learns: batches, the optimiser loop, seeds, a log, all metered."""
+"""What a method is given while it learns: batches, the optimiser loop, seeds, a log, all metered."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class SyntheticMethod(LossMethod):
     _rows: Iterator[np.ndarray]
 
     def start(self, task: Task, ctx: Context) -> None:
-        """Have the pictures made; ``_same`` ``(n,)`` tells which of them have equal prompts."""
+        """Have the pictures made; ``_same`` ``(n,)`` says which of them have equal prompts."""
         self._set = ctx.synthesise(task, self.config.pictures, self.config.task_prompts)
         self._prompts = self.backbone.tokenize(self._set.prompts).to(self.device)
         _, same = np.unique(np.array(self._set.prompts), return_inverse=True)

@@ -33,7 +33,7 @@ class Protocol(ProtocolFile):
 
     @property
     def world(self) -> World:
-        """What lends reference data, generator and names to methods at this protocol's scale."""
+        """What gives reference data, generator and names to methods at this protocol's scale."""
         return world_of(self.scale)
 
     def label_sets_before(self, task: int) -> tuple[LabelSet, ...]:

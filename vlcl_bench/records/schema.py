@@ -132,7 +132,7 @@ class Usage(_Model):
 
 
 class Matrices(TypedDict):
-    """R in percent, the zero-shot row, and what follows from them (``None``: cannot be had)."""
+    """R in percent, the zero-shot row, and what follows from them (``None``: not defined)."""
 
     matrix: list[list[float]]
     zero_shot: list[float]

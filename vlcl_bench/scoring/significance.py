@@ -1,6 +1,6 @@
 """Is one entry better than another? Differences with intervals and tests, from stored predictions of both.
 
-What varies is which test samples there happen to be, and which seeds were run. Samples are drawn anew with replacement
+What varies is which test samples there happen to be, and which seeds were run. Samples are drawn again with replacement
 within each task, the same for both entries (paired bootstrap; Efron and Tibshirani, 1993), and seeds likewise. All
 headline metrics here are linear in R, so a difference of entries is a metric of the difference of their scores.
 """

@@ -66,7 +66,7 @@ HINTS = {
 
 
 def read_submission(folder: Path) -> tuple[Submission | None, list[Finding]]:
-    """What ``submission.toml`` says, ``None`` where it cannot be told; and all that is wrong with it."""
+    """What ``submission.toml`` says, ``None`` where it cannot be read; and all that is wrong with it."""
 
     def finding(code: str, message: str, hint: str) -> Finding:
         return Finding(code, MANIFEST_NAME, message, hint)

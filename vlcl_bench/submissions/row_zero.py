@@ -12,13 +12,13 @@ from vlcl_bench.submissions.submitted_run import SubmittedRun
 from vlcl_bench.submissions.text import shown
 
 REFERENCE = Path(__file__).parents[2] / "submissions" / "zero_shot" / "runs"
-"""The committed runs of the untouched model."""
+"""The committed runs of zero-shot."""
 ONE_TASK, ON_AVERAGE = 2.0, 0.5
-"""By how many points row 0 may differ from the untouched model's: near-ties fall otherwise on other machines."""
+"""By how many points row 0 may differ from zero-shot's: near-ties fall otherwise on other machines."""
 
 
 def row_zero_findings(run: SubmittedRun) -> Iterator[Finding]:
-    """Stage 0 is the untouched model, whatever the method: its weights and, nearly, its answers are known."""
+    """Stage 0 is the zero-shot model, whatever the method: its weights and, nearly, its answers are known."""
     reference = None if run.protocol is None else _untouched(run.record)
     if reference is None:
         return
@@ -34,14 +34,14 @@ def row_zero_findings(run: SubmittedRun) -> Iterator[Finding]:
     differences = [here - there for here, there in pairs]
     mean = sum(differences) / len(differences)
     if max(map(abs, differences)) > ONE_TASK or abs(mean) > ON_AVERAGE:
-        message = (f"before the first task it differs from the untouched model by {mean:+.1f} points on average, "
+        message = (f"before the first task it differs from zero-shot by {mean:+.1f} points on average, "
                    f"{max(differences, key=abs):+.1f} on one task")  # fmt: skip
         hint = "Row 0 is measured before anything is learned. Say in README.md what the method changes beforehand."
         yield Finding("row-zero", at, message, hint, severity="remark")
 
 
 def _untouched(record: Record) -> Record | None:
-    """The committed run of the untouched model under the same protocol and from the backbone of that name."""
+    """The committed run of zero-shot under the same protocol and from the backbone of that name."""
     for path in sorted(REFERENCE.glob("*/")):
         known = read_record(path)
         same = ("protocol", "protocol_fingerprint", "backbone")

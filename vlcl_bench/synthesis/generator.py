@@ -154,7 +154,7 @@ def pipeline_index(folder: Path) -> dict[str, Any]:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """What of a file tells that it is still the same."""
+    """What of a file says that it is still the same."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
@@ -177,7 +177,7 @@ def random_state_kept(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """The loggers of diffusers and transformers tell errors only; afterwards what they told before."""
+    """The loggers of diffusers and transformers print errors only; afterwards what they printed before."""
     from diffusers.utils import logging
     from transformers.utils import logging as further_logging
 

@@ -1,4 +1,4 @@
-"""What a method that declares a generator is lent: synthetic pictures for a task, made or found in the store."""
+"""What a method that declares a generator is given: synthetic pictures for a task, made or found in the store."""
 
 from __future__ import annotations
 

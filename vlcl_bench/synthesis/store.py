@@ -30,7 +30,7 @@ ATTEMPTS = 5
 LOSSLESS_UP_TO = 128
 """Pictures with longer sides are kept as JPEG, as the released code of GIFT keeps them."""
 QUALITY = 95
-DELETE = "Delete {path} and give the same command again: the picture is made anew."
+DELETE = "Delete {path} and give the same command again: the picture is made again."
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class SyntheticStore:
             raise IntegrityError(error.message, hint) from error
 
     def restored(self, order: Ordered) -> np.ndarray:
-        """As :meth:`read`, but a damaged picture is made anew from its recipe.
+        """As :meth:`read`, but a damaged picture is made again from its recipe.
 
         Where it was made on another machine, or by other versions of the libraries, its pixels may differ slightly.
         """

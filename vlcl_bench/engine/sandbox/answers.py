@@ -25,7 +25,7 @@ MOST_ROWS = 1 << 16
 
 
 def lent(pictures: np.ndarray | Pictures) -> tuple[dict[str, int] | None, list[np.ndarray]]:
-    """How pictures are lent: an array crosses whole, others are decoded here when they are asked for."""
+    """How pictures are given: an array crosses whole, others are decoded here when they are asked for."""
     if isinstance(pictures, Pictures):
         return {"count": len(pictures), "side": pictures.side}, []
     return None, [pictures]
@@ -34,12 +34,12 @@ def lent(pictures: np.ndarray | Pictures) -> tuple[dict[str, int] | None, list[n
 def asked_pictures(
     message: Message, pictures: Mapping[str, np.ndarray | Pictures]
 ) -> tuple[dict[str, Any], Sequence[np.ndarray]]:
-    """Rows of pictures that were lent, cropped with the draws that came along, or under the test transform."""
+    """Rows of pictures that were given, cropped with the draws that came along, or under the test transform."""
     asked, arrays = _pictures_meant(message, pictures), message.arrays
     rows = arrays[0] if arrays and arrays[0].dtype == np.int64 and arrays[0].ndim == 1 else np.empty(0, np.int64)
     # As in an array, a negative row counts from the end.
     if not 0 < len(rows) <= MOST_ROWS or rows.min() < -len(asked) or rows.max() >= len(asked):
-        raise MethodError(f"the method asks for pictures that are not there; it was lent {len(asked)}")
+        raise MethodError(f"the method asks for pictures that are not there; it was given {len(asked)}")
     draws, augmentation = None, None
     if len(arrays) > 1:
         draws = arrays[1]
@@ -59,14 +59,14 @@ def asked_original(
     """One picture as it is."""
     asked, row = _pictures_meant(message, pictures), message.header.get("row")
     if type(row) is not int or not 0 <= row < len(asked):
-        raise MethodError(f"the method asks for picture {str(row)[:40]}; it was lent {len(asked)}")
+        raise MethodError(f"the method asks for picture {str(row)[:40]}; it was given {len(asked)}")
     return {}, [asked.original(row)]
 
 
 def _pictures_meant(message: Message, pictures: Mapping[str, np.ndarray | Pictures]) -> Pictures:
     asked = pictures.get(str(message.header.get("which")))
     if not isinstance(asked, Pictures):
-        raise WireError("a question for pictures that were not lent")
+        raise WireError("a question for pictures that were not given")
     return asked
 
 
@@ -104,7 +104,7 @@ def deserialize_state(data: bytes) -> dict[str, dict[str, Any]]:
 
 
 def with_trained(data: bytes, names: Sequence[str]) -> bytes:
-    """The state with other names of trained parameters: the header is written anew, the tensors stay as they are."""
+    """The state with other names of trained parameters: the header is written again, the tensors stay as they are."""
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end]) | {"__metadata__": {TRAINED: "\n".join(names)}}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()

@@ -3,7 +3,7 @@
 Python tells its audit hooks of every file that it opens, process that it starts and socket that it makes (PEP 578).
 One table of events and one rule serve two modes. In a run, :func:`watch` refuses an attempt and remembers it. In the
 contract tests, :class:`Notice` writes the same attempts down, and lets those that only look go on, so that everything
-can be said at once. The hook keeps honest mistakes and simple peeking out. It is no wall: native code opens files
+can be said at once. The hook stops mistakes and simple looks at test data. It is no wall: native code opens files
 without telling Python (`docs/isolation.md` lists what passes, and the tests show it).
 """
 
@@ -25,7 +25,7 @@ from vlcl_bench.engine.sandbox.native_openers import OPENED_NATIVELY, NativeOpen
 from vlcl_bench.methods.source import baselines_folder
 
 MOST_KEPT = 20
-"""Attempts that a run remembers; more would tell nothing new."""
+"""Attempts that a run remembers; more would say nothing new."""
 SYSTEM = ("/usr/lib", "/usr/lib64", "/usr/share", "/usr/local/lib", "/lib", "/lib64", "/etc", "/sys",
           "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/dev/null", "/dev/random", "/dev/urandom")  # fmt: skip
 """Places of the system that may be read."""
@@ -122,7 +122,7 @@ class Boundary:
         self.write = _roots(write)
         self.shared = _roots([*libraries, *SYSTEM, f"/proc/{os.getpid()}"])
         self.denied = _roots([*denied, *(f"{place}/{part}" for place in libraries for part in DATA_OF_LIBRARIES)])
-        # Importing a module lists the folders of the search path; their names tell nothing about test pictures.
+        # Importing a module lists the folders of the search path; their names say nothing about test pictures.
         self.searched = set(_roots(entry or "." for entry in sys.path))
 
     def attempts(self, event: str, arguments: Sequence[Any]) -> Iterator[Attempt]:
@@ -240,7 +240,7 @@ def watch(
     """From now on, refuse what this process must not touch (see :class:`Boundary`); there is no way back.
 
     A hook cannot be removed again, so this is for processes that end with the code they watch. What is refused raises
-    :class:`RefusedError`, a ``PermissionError`` that names what was tried, and is told by :func:`attempts` even where
+    :class:`RefusedError`, a ``PermissionError`` that names what was tried, and is listed by :func:`attempts` even where
     the code went on regardless. Called twice, both hold.
     """
     refusal = Refusal(Boundary(allowed_read, allowed_write, denied))

@@ -69,7 +69,7 @@ class SandboxedLearner(Learner):
         self._digests: dict[str, bytes] | None = None
         self._queries: dict[Query, int] = {}
         self._device_memory: int | None = None
-        self._random = np.random.default_rng()  # from the system: nobody can foretell the order of pictures
+        self._random = np.random.default_rng()  # from the system: nobody can predict the order of pictures
 
     def build(self) -> None:
         """Have the method made; raises :class:`MethodError` where it fails."""
@@ -109,7 +109,7 @@ class SandboxedLearner(Learner):
         return LearnReport(bench.with_generated(report.usage), trained, report.log, bench.seconds)
 
     def score(self, images: np.ndarray, queries: Sequence[Query]) -> list[np.ndarray]:
-        """See :meth:`Learner.score`. Pictures cross without ids, in an order that nobody can foretell."""
+        """See :meth:`Learner.score`. Pictures cross without ids, in an order that nobody can predict."""
         new = {}
         for query in queries:
             if query not in self._queries:
@@ -167,7 +167,7 @@ class SandboxedLearner(Learner):
             data = path.read_bytes()
             tensors, self._trained = deserialize_state(data), set(trained_names(data))
         except (SafetensorError, OSError, ValueError) as error:
-            hint = f"Delete {path.parent.parent} and give the same command again: it starts anew."
+            hint = f"Delete {path.parent.parent} and give the same command again: it starts over."
             raise IntegrityError(f"the state {path} is damaged: {error}", hint) from error
         self._digests = {name: hashlib.sha256(tensor["data"]).digest() for name, tensor in tensors.items()}
         self._state = None

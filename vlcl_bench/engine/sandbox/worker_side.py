@@ -159,6 +159,6 @@ def require_none(refused: Sequence[str]) -> None:
         more = f"; and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise MethodError(
             f"the method tried to {refused[0]}{more}; it was refused",
-            "A method may read its own folder and what it is lent (docs/isolation.md). Weights that it needs elsewhere "
+            "A method may read its own folder and what it is given (docs/isolation.md). Weights from elsewhere "
             "are named with --allow-read PATH.",
         )

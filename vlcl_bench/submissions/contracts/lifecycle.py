@@ -25,7 +25,7 @@ SMALL = 1024
 DEEP = 6
 KEEP_HINT = (
     "Keep all that the next task needs in parameters or buffers (self.register_buffer, or a memory of "
-    "vlcl_bench.methods.memory); make the rest anew in learn()."
+    "vlcl_bench.methods.memory); make the rest again in learn()."
 )
 
 
@@ -49,7 +49,7 @@ def beside_state(trial: Trial) -> list[Finding]:
     largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
     places = ", ".join(f"{name} ({size:,} bytes)" for name, size in largest)
     message = f"after learning it holds {sum(sizes.values()):,} bytes that are not in its state_dict(): {places}"
-    hint = f"Fine if it can be made anew, else it is lost when a run is continued. {KEEP_HINT}"
+    hint = f"Fine if it can be made again, else it is lost when a run is continued. {KEEP_HINT}"
     return [Finding("contract-beside-state", trial.where, message, hint, "remark")]
 
 

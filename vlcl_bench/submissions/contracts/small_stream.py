@@ -166,7 +166,7 @@ def _captions(progress: Callable[[int, int, str], None]) -> Stream:
 
 
 def _stand_in(lent: np.ndarray) -> Synthesis:
-    """Mixes of the lent pictures, which follow from prompt and seed as a generator's pictures do."""
+    """Mixes of the given pictures, which follow from prompt and seed as a generator's pictures do."""
     from vlcl_bench.synthesis.loan import Synthesis, SyntheticSet
     from vlcl_bench.synthesis.store import Made
 
