@@ -13,6 +13,8 @@ from support.fakes import FakeBackbone
 from support.harness import method_file, vlcl
 from support.small_streams import tiny_streams
 
+from vlcl_bench.engine.sandbox.audit import Boundary, Notice
+from vlcl_bench.engine.sandbox.supervisor import hidden_places
 from vlcl_bench.errors import UsageError
 from vlcl_bench.submissions.contracts import trial
 from vlcl_bench.submissions.contracts.checks import CHECKS
@@ -20,6 +22,7 @@ from vlcl_bench.submissions.contracts.contract import Contract, selected
 from vlcl_bench.submissions.contracts.examination import Examination, examine
 from vlcl_bench.submissions.contracts.process import check_contract
 from vlcl_bench.submissions.finding import Finding
+from vlcl_bench.synthesis import GENERATOR
 
 ROOT = Path(__file__).parents[2]
 GOOD = "\n    def learn(self, task, ctx):\n        pass\n"
@@ -135,6 +138,19 @@ def test_what_a_run_refuses_and_the_first_edition_let_pass_is_found(tmp_path: Pa
     findings = examine(entry(tmp_path, body), tmp_path / "work", streams=tiny_streams())
     assert {finding.code for finding in findings} == {"contract-interface", "contract-peeking"}
     assert (tmp_path / "kept").exists()
+
+
+def test_looking_up_names_for_synthetic_pictures_is_the_harness_s_and_not_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("vlcl_bench.mini.diffusion")]:
+        monkeypatch.delitem(sys.modules, name)
+    notice = Notice(Boundary([tmp_path], [tmp_path], hidden_places()))
+    synthesis = tiny_streams().synthesis([GENERATOR])
+    assert synthesis is not None
+    with notice.over("learning"):
+        assert len(synthesis.orders(3, ("a cat",), 1, 0)) == 3
+    assert notice.seen == {}
 
 
 # Several files
