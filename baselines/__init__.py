@@ -1,1 +1,1 @@
-"""Reference methods, one file each."""
+"""Reference methods, one file or one folder each."""

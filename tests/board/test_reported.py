@@ -6,7 +6,6 @@ import pytest
 from vlcl_bench.board.published import published_rows
 from vlcl_bench.board.reported import (
     STATUSES,
-    matrix_frame,
     published_matrix,
     published_methods,
     reported_rows,
@@ -95,14 +94,12 @@ def test_both_orders_hold_the_same_zero_shot_row():
     assert zero_shot_row("mtil-2")[0] == 64.7  # StanfordCars comes first in order II
 
 
-def test_matrix_frame_holds_every_released_value_once():
-    frame = matrix_frame()
-    assert len(frame) == 2 * 7 * 12 * 11
-    assert not frame.duplicated(["stream", "method", "stage", "task"]).any()
-    at = (frame["stream"] == "mtil-2") & (frame["method"] == "iCaRL") & (frame["stage"] == 7)
-    assert frame[at & (frame["task"] == "StanfordCars")]["value"].item() == 0.497451
-    assert frame["source"].str.contains("ZSCL").all()
-    assert (frame["status"] == "reported").all()
+def test_a_released_matrix_is_read_with_its_values_and_source():
+    found = published_matrix("mtil-2", "iCaRL")
+    assert found.R.shape == (11, 11)
+    assert found.R[6, found.tasks.index("StanfordCars")] == 0.497451
+    assert "ZSCL" in found.source
+    assert found.status == "reported"
 
 
 def test_unknown_streams_and_methods_are_named_with_the_nearest():

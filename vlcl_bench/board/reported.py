@@ -84,22 +84,6 @@ def zero_shot_row(stream: str) -> FloatArray:
     return np.array([by_task[task] for task in data[f"datasets_{_order(stream)}"]], dtype=np.float64)
 
 
-def matrix_frame() -> pd.DataFrame:
-    """All released matrices, one value per row, with status and source; stage 0 is the zero-shot row.
-
-    Columns: ``stream``, ``method``, ``stage``, ``task``, ``value`` (percent), ``status``, ``source``.
-    """
-    records = []
-    for stream in ORDERS:
-        for method in published_methods(stream):
-            found = published_matrix(stream, method)
-            for stage, row in enumerate(np.vstack([found.zero_shot, found.R])):
-                source = ZERO_SHOT_SOURCE if stage == 0 else found.source
-                for task, value in zip(found.tasks, row, strict=True):
-                    records.append((stream, method, stage, task, float(value), found.status, source))
-    return pd.DataFrame(records, columns=["stream", "method", "stage", "task", "value", "status", "source"])
-
-
 def _order(stream: str) -> str:
     if stream not in ORDERS:
         raise UsageError(f"no matrices were released for {stream!r}", nearest(stream, ORDERS))

@@ -45,24 +45,24 @@ def doctor(
     from rich.console import Console
     from rich.text import Text
 
+    from vlcl_bench.cli.diagnostics.diagnosis import worst
     from vlcl_bench.cli.diagnostics.doctor import as_object, examine
-    from vlcl_bench.cli.diagnostics.finding import worst
     from vlcl_bench.errors import MachineError
 
     if write_canary is not None:
         _write_canary(backbone, write_canary, as_json)
         return
-    console, findings = Console(soft_wrap=True), []
-    for finding in examine(backbone, data_root, hub_root, store, device):
-        findings.append(finding)
+    console, diagnoses = Console(soft_wrap=True), []
+    for diagnosis in examine(backbone, data_root, hub_root, store, device):
+        diagnoses.append(diagnosis)
         if not as_json:
-            mark = (f"{finding.status:<8}", STYLES[finding.status])
-            console.print(Text.assemble(mark, (f"{finding.topic:<10}", "bold"), finding.text))
-            if finding.hint:
-                console.print(Text(" " * 18 + finding.hint, style="dim" if finding.status == "ok" else ""))
+            mark = (f"{diagnosis.status:<8}", STYLES[diagnosis.status])
+            console.print(Text.assemble(mark, (f"{diagnosis.topic:<10}", "bold"), diagnosis.text))
+            if diagnosis.hint:
+                console.print(Text(" " * 18 + diagnosis.hint, style="dim" if diagnosis.status == "ok" else ""))
     if as_json:
-        typer.echo(json.dumps(as_object(findings), indent=2, ensure_ascii=False, allow_nan=False))
-    if worst(findings) == "problem":
+        typer.echo(json.dumps(as_object(diagnoses), indent=2, ensure_ascii=False, allow_nan=False))
+    if worst(diagnoses) == "problem":
         raise typer.Exit(MachineError.exit_code)
 
 

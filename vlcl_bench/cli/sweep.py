@@ -27,7 +27,7 @@ def sweep(
     file: Annotated[
         Path,
         typer.Argument(
-            help=r"TOML file with \[[runs]] (protocols, methods, seeds, settings) and \[[tables]] to make of them."
+            help="TOML file with blocks of runs (protocols, methods, seeds, settings) and of tables to make of them."
         ),
     ],
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once, each in a process of its own.")] = 1,

@@ -14,7 +14,13 @@ import pandas as pd
 from vlcl_bench.common.fileio import machine_error, remove_leftovers, sha256_file
 from vlcl_bench.engine.journal import JOURNAL_NAME, LOCK_NAME, Event, Journal
 from vlcl_bench.errors import IntegrityError, UsageError
-from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
+from vlcl_bench.records.files import (
+    PREDICTIONS_NAME,
+    RECORD_NAME,
+    check_predictions_file,
+    read_predictions,
+    read_record,
+)
 from vlcl_bench.records.schema import Identity, Record
 
 STAGE_PREDICTIONS = "predictions"
@@ -123,13 +129,11 @@ def refuse_foreign(folder: Path) -> None:
 def finished_record(folder: Path, identity: Identity) -> Record:
     """A finished run's record, after checking that its predictions are the ones it was written with."""
     hint = f"Restore it from a copy, or delete {folder} and give the same command again."
-    path = folder / PREDICTIONS_NAME
-    for needed in (folder / RECORD_NAME, path):
+    for needed in (folder / RECORD_NAME, folder / PREDICTIONS_NAME):
         if not needed.exists():
             raise IntegrityError(f"the run in {folder} is finished, but {needed.name} is missing", hint)
     record = read_record(folder)
-    if sha256_file(path) != record.predictions_sha256:
-        raise IntegrityError(f"{path} is damaged: it is not the file that the record was written with", hint)
+    check_predictions_file(folder, record, hint)
     if record.identity != identity:
         raise IntegrityError(f"{folder / RECORD_NAME} is the record of another run than the journal's", hint)
     return record

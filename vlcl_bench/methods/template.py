@@ -9,8 +9,6 @@ from vlcl_bench.errors import UsageError
 
 TEMPLATE = '''"""{title}: say here in one line what it does and where it comes from."""
 
-from torch import Tensor
-
 from vlcl_bench.methods import Batch, Context, FineTuneConfig, LossMethod, Task
 
 
@@ -27,7 +25,7 @@ class {name}(LossMethod):
     def start(self, task: Task, ctx: Context) -> None:
         """Before a task: take an anchor or a teacher here. The model is still as the last task left it."""
 
-    def loss(self, batch: Batch, logits: Tensor, ctx: Context) -> Tensor:
+    def loss(self, batch: Batch, logits, ctx: Context):
         """Cross-entropy plus a term: here, one that keeps the logits small."""
         return self.cross_entropy(batch, logits) + self.config.strength * logits.square().mean()
 

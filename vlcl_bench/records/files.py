@@ -121,7 +121,14 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 def verified_predictions(folder: Path, record: Record) -> pd.DataFrame:
     """A record's predictions; raises :class:`IntegrityError` where they are not those it was written with."""
+    check_predictions_file(folder, record)
+    return read_predictions(folder / PREDICTIONS_NAME)
+
+
+def check_predictions_file(folder: Path, record: Record, hint: str = RESTORE) -> None:
+    """Raise :class:`IntegrityError` unless the predictions beside a record are the file it was written with."""
     path = folder / PREDICTIONS_NAME
-    if path.exists() and sha256_file(path) != record.predictions_sha256:
-        raise IntegrityError(f"{path} is damaged: it is not the file that the record was written with", RESTORE)
-    return read_predictions(path)
+    if not path.is_file():
+        raise IntegrityError(f"{path} is missing", hint)
+    if sha256_file(path) != record.predictions_sha256:
+        raise IntegrityError(f"{path} is damaged: it is not the file that the record was written with", hint)

@@ -13,9 +13,6 @@ from typing_extensions import TypedDict
 
 from vlcl_bench.common.fileio import canonical_json, sha256_text
 
-SCHEMA_VERSION = 1
-
-
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**60)]
 """What can be measured: other people's records are read, too, and no number in them may break the board."""

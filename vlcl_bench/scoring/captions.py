@@ -60,12 +60,12 @@ class CaptionTruth(GroundTruth):
 
     def __post_init__(self) -> None:
         if not self.tasks or len(set(self.tasks)) != len(self.tasks):
-            raise IntegrityError(f"the tasks of a caption table must be distinct and at least one: {self.tasks}")
+            raise IntegrityError(f"the tasks of a caption stream must be distinct and at least one: {self.tasks}")
         if not self.bank:
             raise IntegrityError("the caption bank is empty")
         for task in self.tasks:
             if task not in self.owners or task not in self.pictures or task not in self.references:
-                raise IntegrityError(f"the caption table has no owners, pictures or references for task {task!r}")
+                raise IntegrityError(f"there are no owners, pictures or references for task {task!r}")
             _check_gallery(task, self.owners[task], self.pictures[task], self.references[task])
 
     @property

@@ -63,14 +63,14 @@ class ClassTruth(GroundTruth):
 
     def __post_init__(self) -> None:
         if not self.tasks or len(set(self.tasks)) != len(self.tasks):
-            raise IntegrityError(f"the tasks of a label table must be distinct and at least one: {self.tasks}")
+            raise IntegrityError(f"the tasks of a class stream must be distinct and at least one: {self.tasks}")
         for task in self.tasks:
             if task not in self.labels or task not in self.classes:
-                raise IntegrityError(f"the label table has no labels or no class count for task {task!r}")
+                raise IntegrityError(f"there are no labels or no class count for task {task!r}")
             _check_labels(self.labels[task], self.classes[task], f"labels of task {task!r}")
             if self.agnostic_labels is not None:
                 if task not in self.agnostic_labels:
-                    raise IntegrityError(f"the label table has no task-agnostic labels for task {task!r}")
+                    raise IntegrityError(f"there are no task-agnostic labels for task {task!r}")
                 _check_labels(self.agnostic_labels[task], self.merged, f"task-agnostic labels of task {task!r}")
                 if len(self.agnostic_labels[task]) != len(self.labels[task]):
                     raise IntegrityError(f"labels and task-agnostic labels of task {task!r} differ in number")
@@ -126,24 +126,6 @@ def check_predictions(frame: pd.DataFrame, table: ClassTruth, stages: Iterable[i
     beyond the number of classes -1 and NaN, and each task-agnostic answer recorded for all rows or for none.
     """
     _checked(frame, table, stages)
-
-
-def accuracy_matrix(frame: pd.DataFrame, table: ClassTruth) -> tuple[FloatArray, FloatArray]:
-    """``(R, zero_shot)``, (T, T) and (T,) in percent: top-1 within the task's label space, stages 0 to T."""
-    return _matrix(_right(_all_stages(frame, table), table, 1), table)
-
-
-def top5_matrix(frame: pd.DataFrame, table: ClassTruth) -> tuple[FloatArray, FloatArray]:
-    """As :func:`accuracy_matrix` for the top five (100 by construction up to five classes)."""
-    return _matrix(_right(_all_stages(frame, table), table, TOP), table)
-
-
-def agnostic_matrix(
-    frame: pd.DataFrame, table: ClassTruth, which: str = "agnostic"
-) -> tuple[FloatArray, FloatArray] | None:
-    """As :func:`accuracy_matrix` for a twin of :data:`AGNOSTIC_COLUMNS`; ``None`` when it was not recorded."""
-    right = _agnostic_right(_all_stages(frame, table), table, which)
-    return None if right is None else _matrix(right, table)
 
 
 def stage_accuracies(frame: pd.DataFrame, table: ClassTruth) -> dict[str, float]:

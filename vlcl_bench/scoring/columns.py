@@ -154,7 +154,7 @@ _COSTS = (
         "samples", lambda run: run.usage.task_pictures, COUNT, 0, "", places=frozenset({"files", "entry"}),
     ),
     Column(
-        "reference_pictures", "Auxiliary", "Pictures of the protocol's reference data that were handed out.",
+        "reference_pictures", "Reference", "Pictures of the protocol's reference data that were handed out.",
         "samples", lambda run: run.usage.reference_pictures, COUNT, 0, "less", places=BOARD,
     ),
     Column(

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlcl_bench.common.fileio import sha256_file
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.protocols.load import load_protocol, protocol_names
-from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, compact_record, read_record
+from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, check_predictions_file, compact_record, read_record
 from vlcl_bench.records.rescoring import can_rescore, rescored
 from vlcl_bench.records.schema import Record
 from vlcl_bench.submissions.finding import Finding
@@ -79,8 +78,8 @@ def _checked(run: Path, submission: Path, digest: str) -> Record:
         findings = score_findings(record, rescored(run, record), str(run / RECORD_NAME))
         if findings:
             raise IntegrityError(f"{run / RECORD_NAME} was changed: {findings[0].message}", AGAIN)
-    elif not (run / PREDICTIONS_NAME).is_file() or sha256_file(run / PREDICTIONS_NAME) != record.predictions_sha256:
-        raise IntegrityError(f"{run / PREDICTIONS_NAME} is missing, or is not the one of the record", AGAIN)
+    else:
+        check_predictions_file(run, record, AGAIN)
     return record
 
 
@@ -97,8 +96,7 @@ def _copy(run: Path, record: Record, submission: Path, manifest: Submission) -> 
                 "Keep one of the two: delete that folder to take the new one.",
             )
         if (target / PREDICTIONS_NAME).is_file():
-            if sha256_file(target / PREDICTIONS_NAME) != there.predictions_sha256:
-                raise IntegrityError(f"{target / PREDICTIONS_NAME} is damaged", "Delete that folder, and add again.")
+            check_predictions_file(target, there, "Delete that folder, and add again.")
             return Added(target, there, _size(target), before=True, note=note)
     return Added(target, compact_record(run, target), _size(target), before=False, note=note)
 

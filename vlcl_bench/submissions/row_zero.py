@@ -1,4 +1,4 @@
-"""Row 0 of a run is the untouched model's, whatever the method: its weights and, nearly, its answers are known."""
+"""Row 0 of a run is the zero-shot model's, whatever the method: its weights and, nearly, its answers are known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ONE_TASK, ON_AVERAGE = 2.0, 0.5
 
 def row_zero_findings(run: SubmittedRun) -> Iterator[Finding]:
     """Stage 0 is the zero-shot model, whatever the method: its weights and, nearly, its answers are known."""
-    reference = None if run.protocol is None else _untouched(run.record)
+    reference = None if run.protocol is None else _zero_shot(run.record)
     if reference is None:
         return
     at, known = run.record_file, reference.identity.backbone_sha256
@@ -40,7 +40,7 @@ def row_zero_findings(run: SubmittedRun) -> Iterator[Finding]:
         yield Finding("row-zero", at, message, hint, severity="remark")
 
 
-def _untouched(record: Record) -> Record | None:
+def _zero_shot(record: Record) -> Record | None:
     """The committed run of zero-shot under the same protocol and from the backbone of that name."""
     for path in sorted(REFERENCE.glob("*/")):
         known = read_record(path)

@@ -24,9 +24,9 @@ protocol and backbone. Ranks are those that the data leave open, from simultaneo
 differences over test samples and seeds, as is the 95 % interval of Avg (`vlcl_bench/board/ranks.py`); equal ranges
 are ties. "= zero-shot" says how many cells of R before their task is learned hold exactly the zero-shot model's
 answers, in all seeds. Cost is the median over seeds, on the machines of the records: seconds (learning and
-evaluation), peak memory, what must be kept between tasks, parameters, and samples handed out beside the task's own:
-auxiliary, synthetic, replayed, and pictures asked of a generator. `index.html` shows all this to sort, filter and
-open; the records of every row are named in `leaderboard.json`."""
+evaluation), peak memory, what must be kept between tasks, parameters, and pictures handed out beside the task's own:
+of the reference data, synthetic, replayed, and those asked of a generator. `index.html` shows all this to sort, filter
+and open; the records of every row are named in `leaderboard.json`."""
 TRACK_TITLES = {
     "standard": "Standard budget",
     "open-budget": "Open budget (more training than the protocol allows; ranked apart)",

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from vlcl_bench.cli.diagnostics.finding import Finding
+from vlcl_bench.cli.diagnostics.diagnosis import Diagnosis
 from vlcl_bench.errors import VlclError
 
 TIMED_PICTURES, TIMED_PASSES = 32, 3
 
 
-def backbone_works(name: str, on: str = "auto") -> Iterator[Finding]:
+def backbone_works(name: str, on: str = "auto") -> Iterator[Diagnosis]:
     """Load a backbone, check its canaries, and time it, on a device as ``vlcl run --device`` names it."""
     from vlcl_bench.backbones import canary, load_backbone
     from vlcl_bench.common.places import data_home
@@ -23,24 +23,25 @@ def backbone_works(name: str, on: str = "auto") -> Iterator[Finding]:
         backbone = load_backbone(name).to(device)
         result = canary.check(backbone, data_home() / "canaries")
     except VlclError as error:
-        yield Finding("backbone", "problem", error.message, error.hint, {"backbone": name})
+        yield Diagnosis("backbone", "problem", error.message, error.hint, {"backbone": name})
         return
     except RuntimeError as error:  # a device that is full, or at odds with its driver
-        yield Finding("backbone", "problem", f"{name} does not run: {error}", "Try another device.", {"backbone": name})
+        text = f"{name} does not run: {error}"
+        yield Diagnosis("backbone", "problem", text, "Try another device.", {"backbone": name})
         return
     facts = {"backbone": backbone.name, "weights_sha256": result.weights_sha256, "status": result.status,
              "lowest_cosine": result.lowest, "device": str(device)}  # fmt: skip
     if result.lowest is None:
         text = f"{backbone.name}: nothing to compare its canaries with; written to {result.path}"
         hint = "From now on they are required. If you doubt these weights, delete that file before you use them."
-        yield Finding("backbone", "warning", text, hint, facts)
+        yield Diagnosis("backbone", "warning", text, hint, facts)
     else:
         origin = "the project's" if result.status == "known" else "those of its first use here"
         text = f"{backbone.name}: canaries equal {origin} (lowest cosine {result.lowest:.6f})"
-        yield Finding("backbone", "ok", text, facts=facts)
+        yield Diagnosis("backbone", "ok", text, facts=facts)
     speed = pictures_per_second(backbone)
     text = f"{speed:,.0f} pictures a second through {backbone.name} on {device}, without decoding"
-    yield Finding("speed", "ok", text, facts={"pictures_per_second": round(speed, 1), "device": str(device)})
+    yield Diagnosis("speed", "ok", text, facts={"pictures_per_second": round(speed, 1), "device": str(device)})
 
 
 def pictures_per_second(backbone: Any) -> float:

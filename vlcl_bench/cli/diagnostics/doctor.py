@@ -9,7 +9,7 @@ from typing import Any
 
 from vlcl_bench.cli.diagnostics import machine, storage
 from vlcl_bench.cli.diagnostics.backbone import backbone_works
-from vlcl_bench.cli.diagnostics.finding import Finding, worst
+from vlcl_bench.cli.diagnostics.diagnosis import Diagnosis, worst
 
 
 def examine(
@@ -18,7 +18,7 @@ def examine(
     hub_root: Path | None = None,
     store_root: Path | None = None,
     device: str = "auto",
-) -> Iterator[Finding]:
+) -> Iterator[Diagnosis]:
     """Everything, one finding after the other; nothing is raised for what the machine lacks.
 
     ``backbone`` is a name as for ``vlcl run``; ``data_root`` and ``hub_root`` are the folders of the real data sets and
@@ -33,6 +33,6 @@ def examine(
     yield from backbone_works(backbone, device)
 
 
-def as_object(findings: list[Finding]) -> dict[str, Any]:
+def as_object(diagnoses: list[Diagnosis]) -> dict[str, Any]:
     """The findings as one JSON object; ``status`` is the worst of them."""
-    return {"status": worst(findings), "findings": [asdict(finding) for finding in findings]}
+    return {"status": worst(diagnoses), "findings": [asdict(diagnosis) for diagnosis in diagnoses]}

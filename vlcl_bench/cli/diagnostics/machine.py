@@ -9,13 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from vlcl_bench.cli.diagnostics.finding import Finding, gigabytes
+from vlcl_bench.cli.diagnostics.diagnosis import Diagnosis, gigabytes
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "datasets", "numpy", "pillow")
 LOCK = Path(__file__).parents[3] / "requirements.lock"
 
 
-def processor() -> Iterator[Finding]:
+def processor() -> Iterator[Diagnosis]:
     """The processor, its cores, and the threads that torch uses."""
     import psutil  # type: ignore[import-untyped,unused-ignore]
     import torch
@@ -31,10 +31,10 @@ def processor() -> Iterator[Finding]:
         f"{facts['processor']}, {facts['cores']} cores, torch uses {facts['threads']} threads "
         f"({facts['cpu_capability']}), {gigabytes(facts['memory_bytes'])} of memory"
     )
-    yield Finding("processor", "ok", text, facts=facts)
+    yield Diagnosis("processor", "ok", text, facts=facts)
 
 
-def graphics() -> Iterator[Finding]:
+def graphics() -> Iterator[Diagnosis]:
     """The CUDA devices and their memory."""
     import torch
 
@@ -45,13 +45,13 @@ def graphics() -> Iterator[Finding]:
             free, total = torch.cuda.mem_get_info(number)
         except RuntimeError as error:
             hint = f"Hide it with CUDA_VISIBLE_DEVICES, or use --device cpu: {error}"
-            yield Finding("cuda", "problem", f"cuda:{number} does not answer", hint, {"device": f"cuda:{number}"})
+            yield Diagnosis("cuda", "problem", f"cuda:{number} does not answer", hint, {"device": f"cuda:{number}"})
             continue
         text = f"cuda:{number} {properties.name}, {gigabytes(free)} of {gigabytes(total)} free"
         facts = {"device": f"cuda:{number}", "name": properties.name, "memory_bytes": total, "free_bytes": free}
-        yield Finding("cuda", "ok", text, facts=facts)
+        yield Diagnosis("cuda", "ok", text, facts=facts)
     if not count:
-        yield Finding(
+        yield Diagnosis(
             "cuda", "warning", "no CUDA device: everything runs on the processor",
             "Enough for the mini protocols. The full ones take days without a GPU; if there is one, install a torch "
             "that is built for its driver.",
@@ -59,7 +59,7 @@ def graphics() -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def precision() -> Iterator[Finding]:
+def precision() -> Iterator[Diagnosis]:
     """The default type, TF32, and whether there is bfloat16."""
     import torch
 
@@ -76,15 +76,15 @@ def precision() -> Iterator[Finding]:
     text += f", bfloat16 {'available' if facts['bf16'] else 'not available'}"
     if facts["default_dtype"] != "float32":
         hint = "Protocols are fp32: remove what calls torch.set_default_dtype."
-        yield Finding("precision", "problem", text, hint, facts)
+        yield Diagnosis("precision", "problem", text, hint, facts)
     elif facts["matmul_precision"] != "highest":
         hint = "Matrix products are rounded; protocols are fp32. Remove what calls torch.set_float32_matmul_precision."
-        yield Finding("precision", "warning", text, hint, facts)
+        yield Diagnosis("precision", "warning", text, hint, facts)
     elif tf32:
         hint = "Protocols are fp32: `vlcl run` switches TF32 off by itself, other programs here compute with it."
-        yield Finding("precision", "warning", text, hint, facts)
+        yield Diagnosis("precision", "warning", text, hint, facts)
     else:
-        yield Finding("precision", "ok", text, facts=facts)
+        yield Diagnosis("precision", "ok", text, facts=facts)
 
 
 def tf32_on() -> list[str]:
@@ -96,7 +96,7 @@ def tf32_on() -> list[str]:
     return [what for what, setting in settings.items() if setting.fp32_precision == "tf32"]
 
 
-def versions() -> Iterator[Finding]:
+def versions() -> Iterator[Diagnosis]:
     """Versions of what computes, compared with ``requirements.lock`` where it lies beside the package."""
     numbers = {"python": platform.python_version()}
     missing = []
@@ -109,10 +109,10 @@ def versions() -> Iterator[Finding]:
     facts: dict[str, Any] = {"versions": numbers, "missing": missing}
     if missing:
         hint = "Install the package again with its dependencies."
-        yield Finding("versions", "problem", f"{text}; missing: {', '.join(missing)}", hint, facts)
+        yield Diagnosis("versions", "problem", f"{text}; missing: {', '.join(missing)}", hint, facts)
         return
     if not LOCK.is_file():
-        yield Finding("versions", "ok", f"{text} (no requirements.lock here to compare with)", facts=facts)
+        yield Diagnosis("versions", "ok", f"{text} (no requirements.lock here to compare with)", facts=facts)
         return
     pins = pinned(LOCK.read_text(encoding="utf-8"))
     other = {
@@ -124,9 +124,9 @@ def versions() -> Iterator[Finding]:
     if other:
         listed = ", ".join(f"{name} {numbers[name]} (locked: {' or '.join(want)})" for name, want in other.items())
         hint = "Results may differ a little from the committed ones. `pip install -r requirements.lock` gives the same."
-        yield Finding("versions", "warning", f"{text}; other than in requirements.lock: {listed}", hint, facts)
+        yield Diagnosis("versions", "warning", f"{text}; other than in requirements.lock: {listed}", hint, facts)
     else:
-        yield Finding("versions", "ok", f"{text}, as in requirements.lock", facts=facts)
+        yield Diagnosis("versions", "ok", f"{text}, as in requirements.lock", facts=facts)
 
 
 def pinned(lock: str) -> dict[str, set[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlcl_bench.cli.diagnostics.finding import Finding, gigabytes
+from vlcl_bench.cli.diagnostics.diagnosis import Diagnosis, gigabytes
 from vlcl_bench.errors import VlclError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ RUN_SPACE = 2e9
 """Bytes for one run on ViT-B/16: two states of 600 MB, predictions, and some room."""
 
 
-def disk(store_root: Path | None = None) -> Iterator[Finding]:
+def disk(store_root: Path | None = None) -> Iterator[Diagnosis]:
     """Free space where the store (``store_root``, else the default), runs and the user's data are."""
     from vlcl_bench.common.places import data_home
     from vlcl_bench.data.inventory import folder_bytes
@@ -40,15 +40,15 @@ def disk(store_root: Path | None = None) -> Iterator[Finding]:
         move = f"Set {variable} to a folder elsewhere" if variable else "Work in another folder"
         text = f"{what}: {gigabytes(free)} free at {place}"
         if not writable(there):
-            yield Finding("disk", "problem", f"{what}: {there} cannot be written", f"{move}.", facts)
+            yield Diagnosis("disk", "problem", f"{what}: {there} cannot be written", f"{move}.", facts)
         elif free < needed:
             hint = f"The full protocols need {gigabytes(needed)} here, the mini ones far less. {move}, or free some."
-            yield Finding("disk", "warning", text, hint, facts)
+            yield Diagnosis("disk", "warning", text, hint, facts)
         else:
-            yield Finding("disk", "ok", text, facts=facts)
+            yield Diagnosis("disk", "ok", text, facts=facts)
 
 
-def store(root: Path | None = None) -> Iterator[Finding]:
+def store(root: Path | None = None) -> Iterator[Diagnosis]:
     """How much the store of decoded pictures (``root``, else the default) holds."""
     from vlcl_bench.data.inventory import folder_bytes
     from vlcl_bench.data.store import default_root
@@ -57,10 +57,10 @@ def store(root: Path | None = None) -> Iterator[Finding]:
     entries = sorted(path.parent.name for path in root.glob("*/index.json"))
     size = folder_bytes(root)
     text = f"{len(entries)} data sets, {gigabytes(size)} in {root}"
-    yield Finding("store", "ok", text, facts={"path": str(root), "entries": entries, "bytes": size})
+    yield Diagnosis("store", "ok", text, facts={"path": str(root), "entries": entries, "bytes": size})
 
 
-def data(root: Path | None, hub_root: Path | None = None) -> Iterator[Finding]:
+def data(root: Path | None, hub_root: Path | None = None) -> Iterator[Diagnosis]:
     """Which of the real data sets are here; whether they are the right ones is for `vlcl data verify`.
 
     Looked for as a run does it: below the data root where there is one, then among the copies of the hub's.
@@ -72,12 +72,12 @@ def data(root: Path | None, hub_root: Path | None = None) -> Iterator[Finding]:
     try:
         places = Places.given(root, hub_root)
     except VlclError as error:
-        yield Finding("data", "problem", error.message, error.hint, {"root": str(root) if root else None})
+        yield Diagnosis("data", "problem", error.message, error.hint, {"root": str(root) if root else None})
         return
     if places.root is None and places.hub_root is None:
         text = "no data root was given, so the real data sets were not looked for"
         hint = "Add --data-root FOLDER or --hub-root FOLDER to see which are there."
-        yield Finding("data", "ok", text, hint, {"root": None})
+        yield Diagnosis("data", "ok", text, hint, {"root": None})
         return
     roots = [root for root in (places.root, places.hub_root) if root is not None]
     copies = {name: find_copy(spec_of(name), places)[0] for name in _looked_for(places)}
@@ -89,9 +89,9 @@ def data(root: Path | None, hub_root: Path | None = None) -> Iterator[Finding]:
     facts = {"root": str(places.root or places.hub_root), "found": there}
     if missing:
         hint = "`vlcl data list` says where each belongs; a protocol needs only its own."
-        yield Finding("data", "warning", f"{text}; missing: {', '.join(missing)}", hint, facts)
+        yield Diagnosis("data", "warning", f"{text}; missing: {', '.join(missing)}", hint, facts)
     else:
-        yield Finding("data", "ok", text, "`vlcl data verify` says whether they are the right ones.", facts)
+        yield Diagnosis("data", "ok", text, "`vlcl data verify` says whether they are the right ones.", facts)
 
 
 def _looked_for(places: Places) -> list[str]:

@@ -24,7 +24,7 @@ MOST_ROWS = 1 << 16
 """Pictures in one request."""
 
 
-def lent(pictures: np.ndarray | Pictures) -> tuple[dict[str, int] | None, list[np.ndarray]]:
+def shared_arrays(pictures: np.ndarray | Pictures) -> tuple[dict[str, int] | None, list[np.ndarray]]:
     """How pictures are given: an array crosses whole, others are decoded here when they are asked for."""
     if isinstance(pictures, Pictures):
         return {"count": len(pictures), "side": pictures.side}, []

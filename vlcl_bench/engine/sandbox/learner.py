@@ -27,8 +27,8 @@ from vlcl_bench.engine.sandbox.answers import (
     asked_pictures,
     checked_report,
     deserialize_state,
-    lent,
     opened_state,
+    shared_arrays,
     with_trained,
 )
 from vlcl_bench.engine.sandbox.wire import Message
@@ -76,7 +76,7 @@ class SandboxedLearner(Learner):
         reference: dict[str, Any] | None = None
         arrays: list[np.ndarray] = []
         if self.loans.reference is not None:
-            pictures, arrays = lent(self.loans.reference.pictures)
+            pictures, arrays = shared_arrays(self.loans.reference.pictures)
             texts, identity = self.loans.reference.texts, self.loans.reference.identity
             reference = {"pictures": pictures, "texts": texts, "identity": identity}
         synthesis = self.loans.synthesis is not None
@@ -92,7 +92,7 @@ class SandboxedLearner(Learner):
         self._queries.clear()
         before = self._digests or {}
         bench = _Bench(self, task, progress)
-        pictures, arrays = lent(task.images)
+        pictures, arrays = shared_arrays(task.images)
         earlier = [(k.dataset, k.class_names, k.template) for k in self.protocol.label_sets_before(task.index)]
         described = {
             "index": task.index, "name": task.name, "class_names": task.class_names, "templates": task.templates,

@@ -9,7 +9,7 @@ Status = Literal["ok", "warning", "problem"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line: ``topic``, ``status``, what was found, what to do, and the same as data."""
 
     topic: str
@@ -19,9 +19,9 @@ class Finding:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def worst(findings: list[Finding]) -> Status:
+def worst(diagnoses: list[Diagnosis]) -> Status:
     """The most serious status there is."""
-    statuses = {finding.status for finding in findings}
+    statuses = {diagnosis.status for diagnosis in diagnoses}
     return "problem" if "problem" in statuses else "warning" if "warning" in statuses else "ok"
 
 
