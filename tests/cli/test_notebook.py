@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import linecache
 import shutil
 import subprocess
@@ -14,12 +15,18 @@ import pytest
 from support.harness import TASKS, method_file, vlcl
 
 import vlcl_bench
+from vlcl_bench.cli import notebook as notebook_module
+from vlcl_bench.cli import results
 from vlcl_bench.common.progress import Reporter
 from vlcl_bench.errors import MethodError, UsageError
 from vlcl_bench.methods.class_source import ClassRef, class_digest
 from vlcl_bench.methods.source import token_digest
 
 pytestmark = pytest.mark.usefixtures("world")
+
+SUBMISSIONS = Path(__file__).parents[2] / "submissions"
+JOINTLY_COMPARED = SUBMISSIONS / "finetune/runs/0667a1fdeca75002"
+"""Of a stream for which the package has a jointly trained reference."""
 
 CELL = """
 import torch
@@ -142,9 +149,17 @@ def test_a_class_of_the_notebook_runs_inline_under_the_digest_of_its_source(note
     [
         ({"method": "fintune"}, "Did you mean 'finetune'"),
         ({"method": "finetune", "settings": {"label_smoothin": 1}}, "Did you mean 'label_smoothing'"),
-        ({"method": "finetune", "isolation": "jail"}, "not one of inline, process, container"),
-        ({"method": "finetune", "keep_states": "some"}, "none, last, all"),
+        ({"method": "finetune", "isolation": "jail"}, "isolation (--isolation) 'jail' is not one of inline, process"),
+        ({"method": "finetune", "keep_states": "some"}, "keep_states (--keep-states) 'some' is not one of none, last"),
         ({"method": int}, "class int is no method"),
+        ({"method": "finetune", "isolaton": "process"}, "no option 'isolaton'\nDid you mean 'isolation'?"),
+        ({"method": "finetune", "backbon": "x"}, "no option 'backbon'\nDid you mean 'backbone'?"),
+        ({"method": "finetune", "qqq": 1}, "no option 'qqq'\nKnown: backbone, data_root, "),
+        ({"method": "finetune", "seed": "x"}, "seed is 'x'; it must be a whole number"),
+        ({"method": "finetune", "seed": 1.0}, "seed is 1.0; it must be a whole number"),
+        ({"method": "finetune", "seed": True}, "seed is True; it must be a whole number"),
+        ({"method": "finetune", "settings": [1]}, "settings is [1]; it must be a mapping"),
+        ({"method": "finetune", "settings": {1: 2}}, "settings is {1: 2}; it must be a mapping"),
     ],
 )
 def test_what_cannot_be_run_is_refused_as_on_the_command_line(options, words) -> None:
@@ -152,6 +167,32 @@ def test_what_cannot_be_run_is_refused_as_on_the_command_line(options, words) ->
         vlcl_bench.run(protocol="tiny", progress=False, **options)
     assert words in str(caught.value)
     assert not Path("runs").exists()
+
+
+def test_all_options_are_explained() -> None:
+    assert [
+        name for name in notebook_module.Options.__annotations__ if f"``{name}``:" not in vlcl_bench.run.__doc__
+    ] == []
+
+
+def test_a_seed_may_be_a_number_of_numpy(finished: Path) -> None:
+    assert vlcl_bench.run("tiny", "finetune", np.int64(0), out=finished, progress=False).record.identity.seed == 0
+
+
+def test_metrics_that_an_older_record_lacks_are_computed(finished: Path) -> None:
+    record = vlcl_bench.read_record(finished)
+    stored = {name: value for name, value in record.scores["metrics"].items() if not name.startswith("zsd")}
+    older = record.model_copy(update={"scores": {**record.scores, "metrics": stored}})
+    run = results.Run.of_record(older, finished)
+    assert run.metrics == vlcl_bench.score(finished).metrics
+    assert run.metrics["zsd"] is not None
+
+
+def test_a_protocol_is_loaded_by_path(world) -> None:
+    path = world.protocols / "tiny.toml"
+    assert vlcl_bench.load_protocol(path).fingerprint == vlcl_bench.load_protocol("tiny").fingerprint
+    with pytest.raises(UsageError, match=r"no file nowhere\.toml"):
+        vlcl_bench.load_protocol(Path("nowhere.toml"))
 
 
 # The digest of a class
@@ -237,6 +278,45 @@ def test_scores_of_runs_and_matrices_are_those_of_the_command(finished: Path) ->
         vlcl_bench.score([[1.0, 2.0]])
 
 
+def test_a_jointly_trained_reference_counts_as_in_the_command() -> None:
+    printed = vlcl("score", JOINTLY_COMPARED, "--json").json
+    assert printed["metrics"]["intransigence"] is not None
+    scores = vlcl_bench.score(JOINTLY_COMPARED)
+    assert scores.metrics == {name: printed["metrics"][name] for name in scores.metrics}
+    run = results.Run.of_record(vlcl_bench.read_record(JOINTLY_COMPARED), JOINTLY_COMPARED)
+    assert run.metrics == vlcl_bench.score(run).metrics == scores.metrics
+
+
+def test_another_jointly_trained_reference_is_given_by_its_file(finished: Path) -> None:
+    Path("joint.json").write_text(json.dumps({"accuracy": [90.0, 80.0]}))
+    printed = vlcl("score", finished, "--joint", "joint.json", "--json").json
+    scores = vlcl_bench.score(finished, joint="joint.json")
+    assert scores.metrics["intransigence"] == printed["metrics"]["intransigence"] == 85 - np.mean(scores.R.diagonal())
+    assert vlcl_bench.score(scores.R, scores.zero_shot, joint=Path("joint.json")).metrics == scores.metrics
+    with pytest.raises(UsageError, match="has 2 values; there are 1 tasks"):
+        vlcl_bench.score([[50.0]], joint="joint.json")
+
+
+def test_a_protocol_of_ones_own_is_given_by_its_file(finished: Path, world, monkeypatch) -> None:
+    shutil.copy(world.protocols / "tiny.toml", "mine.toml")
+    expected = vlcl_bench.score(finished).metrics
+    monkeypatch.setattr("vlcl_bench.protocols.load.FOLDER", Path("nowhere"))
+    with pytest.raises(UsageError, match=r"with protocol \(--protocol\)"):
+        vlcl_bench.score(finished)
+    assert vlcl_bench.score(finished, protocol="mine.toml").metrics == expected
+
+
+def test_what_is_no_run_is_refused_in_few_words(finished: Path) -> None:
+    record = vlcl_bench.read_record(finished)
+    for refused in (lambda: vlcl_bench.score(record), lambda: vlcl_bench.compare(record, finished)):
+        with pytest.raises(UsageError, match=r"Give the run or its folder") as caught:
+            refused()
+        assert len(str(caught.value)) < 150
+    with pytest.raises(UsageError, match=r"R must hold numbers; found 'xxx") as caught:
+        vlcl_bench.score([["x" * 1000]])
+    assert len(str(caught.value)) < 100
+
+
 def test_a_comparison_is_that_of_the_command(finished: Path, tmp_path: Path) -> None:
     other = vlcl_bench.run("tiny", "zero_shot", out=tmp_path / "other", progress=False)
     compared = vlcl_bench.compare(vlcl_bench.run("tiny", "finetune", out=finished, progress=False), other, draws=200)
@@ -246,6 +326,26 @@ def test_a_comparison_is_that_of_the_command(finished: Path, tmp_path: Path) -> 
     assert compared.headlines["difference"].tolist() == [line["difference"] for line in printed["headlines"]]
     assert compared.tasks.loc[list(TASKS), "low"].tolist() == [line["low"] for line in printed["tasks"]]
     assert repr(compared).startswith("EntryComparison(finetune less zero_shot on tiny: Transfer ")
+
+
+def test_entries_are_looked_for_in_one_folder_or_several(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "here" / "one")
+    tables = [
+        vlcl_bench.compare("finetune", "finetune", places=places, draws=100).headlines
+        for places in (tmp_path / "here", str(tmp_path / "here"), [tmp_path / "here"])
+    ]
+    assert [frame["difference"].tolist() for frame in tables] == [[0.0] * len(tables[0])] * 3
+
+
+def test_too_few_draws_are_refused_as_by_the_command(finished: Path) -> None:
+    with pytest.raises(UsageError, match="draws is 99; it must be at least 100"):
+        vlcl_bench.compare(finished, finished, draws=99)
+    assert vlcl("compare", finished, finished, "--draws", 99).code == 2
+
+
+def test_the_protocol_that_is_missing_is_named_in_the_words_of_both_faces() -> None:
+    with pytest.raises(UsageError, match=r"Name one with protocol \(--protocol\), for instance "):
+        vlcl_bench.compare("finetune", "zero_shot", places=SUBMISSIONS)
 
 
 def test_a_board_comes_back_as_a_frame(finished: Path) -> None:

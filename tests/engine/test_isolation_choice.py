@@ -62,7 +62,7 @@ def test_an_entry_point_can_only_be_inline(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--isolation", "jail"), "--isolation 'jail' is not one of inline, process, container"),
+        (("--isolation", "jail"), "isolation (--isolation) 'jail' is not one of inline, process, container"),
         (("--time-limit", "soon"), "--time-limit 'soon' is not a number of seconds"),
         (("--memory-limit", "much"), "--memory-limit 'much' is not an amount of memory"),
     ],

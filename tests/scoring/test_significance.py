@@ -179,7 +179,7 @@ def test_committed_entries_are_found_by_name_with_their_seeds():
     ("names", "protocol", "words", "hint"),
     [
         (("zscl", "zcsl"), None, "no entry 'zcsl'", "Did you mean 'zscl'?"),
-        (("zscl", "finetune"), None, "which protocol?", "--protocol mini-"),
+        (("zscl", "finetune"), None, "which protocol?", "protocol (--protocol), for instance mini-"),
         (
             ("zscl", "finetune"),
             "mini-dev",

@@ -47,7 +47,7 @@ def board_of(
     Raises :class:`UsageError` where there is no such folder, and :class:`IntegrityError` for a damaged record.
     """
     if not runs.is_dir():
-        raise UsageError(f"there is no folder {runs}", "Give one with --runs, or run a method first.")
+        raise UsageError(f"there is no folder {runs}", "Give one with runs (--runs), or run a method first.")
     summaries, seen = [], set()
     for folder in sorted(path.parent for path in runs.rglob(RECORD_NAME)):
         record = read_record(folder)

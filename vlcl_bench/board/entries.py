@@ -86,7 +86,9 @@ def find_pair(first: str, second: str, protocol: str | None, places: Sequence[Pa
         words = f"{first!r} has runs on {have[0]}; {second!r} on {have[1]}"
         raise UsageError(
             f"which protocol? {words}" if shared else f"nothing to compare: {words}",
-            f"Add --protocol {min(shared)}." if shared else "Both must have runs on one protocol.",
+            f"Name one with protocol (--protocol), for instance {min(shared)}."
+            if shared
+            else "Both must have runs on one protocol.",
         )
     (name,) = shared
     pair = [[one for one in option if one.protocol == name] for option in options]

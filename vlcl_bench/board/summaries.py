@@ -13,12 +13,12 @@ from vlcl_bench.common.fileio import canonical_json, sha256_text
 from vlcl_bench.protocols.load import load_protocol, protocol_names
 from vlcl_bench.records.files import verified_predictions
 from vlcl_bench.records.reruns import rerun_of
-from vlcl_bench.records.rescoring import can_rescore
+from vlcl_bench.records.rescoring import can_rescore, joint_of
 from vlcl_bench.records.schema import Record
 from vlcl_bench.scoring.column import Scored
 from vlcl_bench.scoring.columns import COSTS, METRICS, values
 from vlcl_bench.scoring.ground_truth import ground_truth
-from vlcl_bench.scoring.joint import known_joint, with_joint
+from vlcl_bench.scoring.joint import with_joint
 from vlcl_bench.scoring.views import AGNOSTIC
 
 
@@ -31,7 +31,7 @@ def summarise(record: Record, folder: Path, root: Path, declarations: Declaratio
     protocol = load_protocol(identity.protocol) if identity.protocol in protocol_names() else None
     if rescorable and protocol is not None:
         answers, truth = verified_predictions(folder, record), ground_truth(protocol)
-        scores: dict[str, Any] = with_joint(truth.rescore(answers), known_joint(protocol.name, identity.backbone))
+        scores: dict[str, Any] = with_joint(truth.rescore(answers), joint_of(record))
         detail = detail_of(record, scores, truth.item_scores(answers), answers)
     else:
         scores = dict(record.scores)

@@ -6,19 +6,20 @@ Importing this needs no torch; :func:`run` does. Errors are those of :mod:`vlcl_
 from __future__ import annotations
 
 import inspect
+import operator
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
 
+from vlcl_bench.cli.results import EntryComparison, Run, Scores, nameless
+from vlcl_bench.errors import UsageError, nearest
 from vlcl_bench.records.files import RECORD_NAME
 from vlcl_bench.records.files import read_record as record_in
 from vlcl_bench.records.schema import Record
-from vlcl_bench.scoring.metrics import FloatArray, Metrics, continual_metrics, format_metric
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,70 +30,12 @@ if TYPE_CHECKING:
     from vlcl_bench.methods.base import Method
     from vlcl_bench.scoring import significance
 
-SHOWN = {"transfer": "Transfer", "avg": "Avg", "last": "Last"}
-"""Metrics that a result shows of itself."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Scores:
-    """Scores of a stream in percent.
-
-    ``R`` is ``(T, T)``, a row after each task and a column for each; ``zero_shot`` ``(T,)`` is the row before any
-    task, ``None`` where it is not known; ``metrics`` holds the headline numbers, ``None`` where one is not defined.
-    """
-
-    tasks: tuple[str, ...]
-    R: FloatArray
-    zero_shot: FloatArray | None
-    metrics: Mapping[str, float | None]
-
-    def __repr__(self) -> str:
-        return f"Scores({len(self.tasks)} tasks: {_in_words(self.metrics)})"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Run(Scores):
-    """A finished run: its scores, the record and the folder that it lies in."""
-
-    record: Record
-    folder: Path
-
-    def __repr__(self) -> str:
-        identity = self.record.identity
-        what = f"{self.record.title} on {identity.protocol}, seed {identity.seed}"
-        return f"Run({what}: {_in_words(self.metrics)}; {self.folder})"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class EntryComparison:
-    """Two entries of one protocol compared: ``headlines`` by metric, ``tasks`` by task after the last one.
-
-    The columns of both frames are ``first``, ``second``, ``difference``, ``low``, ``high`` (in points) and ``p`` and
-    ``p_corrected``, ``p_seeds``, ``p_mcnemar``, ``significant``, as :class:`vlcl_bench.scoring.significance.Difference`
-    says. ``seeds`` are those of the first, of the second and of both.
-    """
-
-    protocol: str
-    first: str
-    second: str
-    headlines: pd.DataFrame
-    tasks: pd.DataFrame
-    seeds: tuple[int, int, int]
-
-    def __repr__(self) -> str:
-        lines = [
-            f"{SHOWN[name]} {row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f}){' *' * bool(row.significant)}"
-            for name, row in self.headlines.iterrows()
-            if name in SHOWN
-        ]
-        return f"EntryComparison({self.first} less {self.second} on {self.protocol}: {', '.join(lines)})"
+FEWEST_DRAWS = 100
+"""As of ``vlcl compare``."""
 
 
 class Options(TypedDict, total=False):
-    """Further options of :func:`run`, each as the command's option of that name.
-
-    ``progress`` is ``False`` for silence, or a :class:`~vlcl_bench.common.progress.Reporter` of one's own.
-    """
+    """Further options of :func:`run`, which says what they mean."""
 
     out: str | Path | None
     runs: str | Path
@@ -118,13 +61,27 @@ def run(
 
     ``method`` is a name, the path of a file or submission, or a class of this process. A class lives inline, and its
     run's identity rests on its source and on what it uses beside it (:mod:`vlcl_bench.methods.class_source`). Raises
-    :class:`UsageError` for a name, setting or class that cannot be used, and whatever else ends the command.
+    :class:`UsageError` for a name, setting, option or class that cannot be used, and whatever else ends the command.
+
+    Further options are:
+
+    * ``out``: folder of this run, instead of ``runs/<hash>``
+    * ``runs``: folder of all runs, in which this one gets ``<hash>``; ``"runs"`` by default
+    * ``store``: folder of decoded pictures
+    * ``data_root``: folder with real data; ``hub_root``: folder with copies of data sets from the hub
+    * ``keep_states``: which states of the method to keep when done, ``"none"``, ``"last"`` (the default) or ``"all"``
+    * ``isolation``: where the method lives, ``"inline"``, ``"process"`` (the default for a file or a submission) or
+      ``"container"``
+    * ``limits``: time, memory and readable files of a method in its own process, a
+      :class:`~vlcl_bench.engine.sandbox.limits.Limits`
+    * ``progress``: ``False`` for silence, or a :class:`~vlcl_bench.common.progress.Reporter` of one's own
     """
+    _check_options(options)
     from vlcl_bench.engine.run import run as run_engine
 
     reporter = _reporter(options.pop("progress", True))
     outcome = run_engine(_request(str(protocol), method, seed, settings, backbone, device, options), reporter)
-    return _run_of(outcome.folder, outcome.record)
+    return Run.of_record(outcome.record, outcome.folder)
 
 
 def read_record(folder: str | Path) -> Record:
@@ -135,45 +92,64 @@ def read_record(folder: str | Path) -> Record:
     return record_in(_folder(folder))
 
 
-def score(run: Run | str | Path | npt.ArrayLike, zero_shot: npt.ArrayLike | None = None) -> Scores:
+def score(
+    run: Run | str | Path | npt.ArrayLike,
+    zero_shot: npt.ArrayLike | None = None,
+    joint: str | Path | None = None,
+    protocol: str | Path | None = None,
+) -> Scores:
     """The scores of a run, counted again from its stored predictions, or the metrics of a matrix.
 
     ``run`` is a run, its folder, a file with a matrix (CSV or JSON, in percent), or R ``(T, T)`` in percent itself,
-    with ``zero_shot`` ``(T,)`` where it is known. Raises :class:`UsageError` for what is none of these and
-    :class:`IntegrityError` for damaged predictions.
+    with ``zero_shot`` ``(T,)`` where it is known. ``joint`` is the file of a jointly trained reference
+    (:mod:`vlcl_bench.scoring.joint`); of a run that of the package counts without one, if there is one. ``protocol`` is
+    the TOML file of a run's protocol where that is not one of the package's. Raises :class:`UsageError` for what is
+    none of these and :class:`IntegrityError` for damaged predictions.
     """
-    from vlcl_bench.records.rescoring import rescored
+    from vlcl_bench.records.rescoring import rescored_with_joint
+    from vlcl_bench.scoring.joint import read_joint
     from vlcl_bench.scoring.matrix_file import read_matrix
+    from vlcl_bench.scoring.metrics import ScoreMatrix
 
-    if isinstance(run, Run):
-        run = run.folder
-    if not isinstance(run, str | Path):
-        return _scores_of(np.asarray(run), zero_shot)
-    if Path(run).is_file() and Path(run).name != RECORD_NAME:
-        matrix, row0 = read_matrix(Path(run), with_zero_shot=False)
-        return _scores_of(matrix, row0 if zero_shot is None else zero_shot)
-    folder = _folder(run)
-    scores = rescored(folder, record_in(folder))
-    return Scores(tuple(scores["tasks"]), *_parts(scores))
+    place = _place(run)
+    if place is not None and (not place.is_file() or place.name == RECORD_NAME):
+        folder = _folder(place)
+        scores = rescored_with_joint(folder, record_in(folder), _path(protocol), _path(joint))
+        headlines = {name: value for name, value in scores["metrics"].items() if not isinstance(value, list)}
+        return Scores(tuple(scores["tasks"]), np.array(scores["matrix"]), np.array(scores["zero_shot"]), headlines)
+    matrix: Any = run
+    if place is not None:
+        matrix, row0 = read_matrix(place, with_zero_shot=False)
+        zero_shot = row0 if zero_shot is None else zero_shot
+    row = (
+        None
+        if joint is None
+        else read_joint(Path(joint)).row(nameless(ScoreMatrix.of(matrix, zero_shot, None, tiny=False).T))
+    )
+    return Scores.of_matrix(matrix, zero_shot, row)
 
 
 def compare(
     first: Run | str | Path,
     second: Run | str | Path,
     protocol: str | None = None,
-    places: Sequence[str | Path] = ("submissions", "runs"),
+    places: str | Path | Sequence[str | Path] = ("submissions", "runs"),
     draws: int = 10_000,
 ) -> EntryComparison:
     """By how much the first entry is better than the second, as ``vlcl compare`` says it.
 
-    Each is a run, a run's folder, or a name as on the board (``l2``, ``zscl:l2_weight=0``), looked for in ``places``.
-    Raises :class:`UsageError` where a name means none or several, or the two share no protocol.
+    Each is a run, a run's folder, or a name as on the board (``l2``, ``zscl:l2_weight=0``), looked for in ``places``,
+    one folder or several. Samples and seeds are drawn again ``draws`` times, at least 100. Raises :class:`UsageError`
+    where a name means none or several, or the two share no protocol.
     """
     from vlcl_bench.board.entries import find_pair
     from vlcl_bench.scoring import significance
 
-    names = [str(entry.folder if isinstance(entry, Run) else entry) for entry in (first, second)]
-    pair = find_pair(names[0], names[1], protocol, [Path(place) for place in places])
+    if draws < FEWEST_DRAWS:
+        raise UsageError(f"draws is {draws}; it must be at least {FEWEST_DRAWS}", "Leave it out for the default.")
+    names = [str(_place(entry) or entry) for entry in (first, second)]
+    folders = [places] if isinstance(places, str | Path) else places
+    pair = find_pair(names[0], names[1], protocol, [Path(folder) for folder in folders])
     compared = significance.compare(pair[0].item_scores(), pair[1].item_scores(), draws)
     return EntryComparison(
         pair[0].protocol, pair[0].name, pair[1].name, _frame(compared.headlines), _frame(compared.tasks), compared.seeds
@@ -196,6 +172,34 @@ def leaderboard(
     return pd.read_csv(folder / "leaderboard.csv")
 
 
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Raise :class:`UsageError` for an option that :func:`run` does not have: a misspelt one would pass unseen."""
+    known = {*inspect.signature(run).parameters, *Options.__annotations__} - {"options"}
+    for name in sorted(options.keys() - known):
+        raise UsageError(f"run has no option {name!r}", nearest(name, known))
+
+
+def _seed(seed: object) -> int:
+    """A seed as a whole number of Python's; raises :class:`UsageError` for anything else."""
+    try:
+        if isinstance(seed, bool):
+            raise TypeError
+        return operator.index(seed)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise UsageError(f"seed is {seed!r}; it must be a whole number") from error
+
+
+def _settings(settings: object) -> dict[str, Any]:
+    """Settings by name; raises :class:`UsageError` for anything that is no mapping of names."""
+    if settings is None:
+        return {}
+    if not isinstance(settings, Mapping) or not all(isinstance(name, str) for name in settings):
+        raise UsageError(
+            f"settings is {settings!r}; it must be a mapping from names to values", "For instance: {'alpha': 0.5}"
+        )
+    return dict(settings)
+
+
 def _request(
     protocol: str,
     method: str | Path | type[Method],
@@ -209,7 +213,6 @@ def _request(
     from vlcl_bench.engine.prepare import Request
     from vlcl_bench.engine.sandbox.kinds import check_isolation
     from vlcl_bench.engine.sandbox.limits import Limits
-    from vlcl_bench.errors import UsageError
     from vlcl_bench.methods.class_source import IN_A_FILE, ClassRef
     from vlcl_bench.methods.registry import MethodRef
 
@@ -222,8 +225,8 @@ def _request(
     else:
         ref = MethodRef.parse(str(method))
     return Request(
-        protocol=protocol, method=ref.name if inspect.isclass(method) else str(method), settings=dict(settings or {}),
-        seed=seed, backbone=backbone, device=device, out=_path(options.get("out")),
+        protocol=protocol, method=ref.name if inspect.isclass(method) else str(method), settings=_settings(settings),
+        seed=_seed(seed), backbone=backbone, device=device, out=_path(options.get("out")),
         runs=Path(options.get("runs", "runs")), store=_path(options.get("store")),
         data_root=_path(options.get("data_root")), hub_root=_path(options.get("hub_root")),
         keep_states=check_keep_states(options.get("keep_states", "last")),
@@ -242,26 +245,20 @@ def _reporter(progress: bool | Reporter) -> Reporter:
     return progress
 
 
-def _run_of(folder: Path, record: Record) -> Run:
-    return Run(tuple(record.scores["tasks"]), *_parts(record.scores), record=record, folder=folder)
-
-
-def _parts(scores: Mapping[str, Any]) -> tuple[FloatArray, FloatArray, dict[str, float | None]]:
-    """R, row 0 and the headline numbers of scores as records hold them."""
-    headlines = {name: value for name, value in scores["metrics"].items() if not isinstance(value, list)}
-    return np.array(scores["matrix"]), np.array(scores["zero_shot"]), headlines
-
-
-def _scores_of(matrix: npt.ArrayLike, zero_shot: npt.ArrayLike | None) -> Scores:
-    metrics: Metrics = continual_metrics(matrix, zero_shot)
-    row0 = None if zero_shot is None else np.asarray(zero_shot, np.float64)
-    R = np.asarray(matrix, np.float64)
-    return Scores(tuple(f"task {number + 1}" for number in range(len(R))), R, row0, metrics.headlines())
-
-
 def _frame(differences: Sequence[significance.Difference]) -> pd.DataFrame:
     rows = [{**vars(difference), "significant": difference.significant} for difference in differences]
     return pd.DataFrame(rows).set_index("name")
+
+
+def _place(run: object) -> Path | None:
+    """Where a run or a file lies, ``None`` for what is no place; raises :class:`UsageError` for a record."""
+    if isinstance(run, Record):
+        raise UsageError(
+            f"a record ({run.run_hash}) does not say where its predictions lie", "Give the run or its folder."
+        )
+    if isinstance(run, Run):
+        return run.folder
+    return Path(run) if isinstance(run, str | Path) else None
 
 
 def _folder(place: str | Path) -> Path:
@@ -271,7 +268,3 @@ def _folder(place: str | Path) -> Path:
 
 def _path(place: str | Path | None) -> Path | None:
     return None if place is None else Path(place)
-
-
-def _in_words(metrics: Mapping[str, float | None]) -> str:
-    return ", ".join(f"{words} {format_metric(metrics[name])}" for name, words in SHOWN.items())

@@ -115,7 +115,8 @@ def check_keep_states(word: str) -> KeepStates:
 
     if word not in get_args(KeepStates):
         raise UsageError(
-            f"--keep-states {word!r} is not one of {', '.join(get_args(KeepStates))}", "Leave it out for the default."
+            f"keep_states (--keep-states) {word!r} is not one of {', '.join(get_args(KeepStates))}",
+            "Leave it out for the default.",
         )
     return cast("KeepStates", word)
 

@@ -13,12 +13,12 @@ from rich.text import Text
 
 from vlcl_bench.errors import UsageError
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
-from vlcl_bench.records.rescoring import rescored
+from vlcl_bench.records.rescoring import rescored_with_joint
 from vlcl_bench.records.schema import Record
 from vlcl_bench.scoring.column import Scored
 from vlcl_bench.scoring.columns import columns
 from vlcl_bench.scoring.drift import Drift, drifts
-from vlcl_bench.scoring.joint import known_joint, read_joint, with_joint
+from vlcl_bench.scoring.joint import read_joint
 from vlcl_bench.scoring.matrix_file import read_matrix
 from vlcl_bench.scoring.metrics import continual_metrics
 from vlcl_bench.scoring.views import stream_kind
@@ -80,11 +80,8 @@ def score_run(folder: Path, protocol: Path | None = None, joint: Path | None = N
     ``joint`` is the file of a jointly trained reference; without one that of the package counts, if there is one.
     """
     record = read_record(folder)
-    identity = record.identity
-    backbone = identity.backbone
-    reference = known_joint(identity.protocol, backbone) if joint is None else read_joint(joint, backbone)
-    scores = with_joint(rescored(folder, record, protocol), reference)
-    return {"run": record.run_hash, "protocol": identity.protocol, **scores}
+    scores = rescored_with_joint(folder, record, protocol, joint)
+    return {"run": record.run_hash, "protocol": record.identity.protocol, **scores}
 
 
 def score_matrix(path: Path, with_zero_shot: bool, joint: Path | None = None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Journal:
             except ValueError as error:
                 raise IntegrityError(
                     f"the journal {self.path} is damaged in line {number}: {error}",
-                    f"Delete {self.path.parent} and give the same command again, or use another --out.",
+                    f"Delete {self.path.parent} and give the same command again, or use another out (--out).",
                 ) from error
             events.append(event)
         if rest:

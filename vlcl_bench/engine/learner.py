@@ -223,8 +223,8 @@ def guarded(doing: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         raise MethodError(
             f"the method raised {type(error).__name__} while {doing}: {error}",
-            "The stages before are kept. A corrected file is another run: it starts over, and an --out needs another "
-            "folder. --traceback shows where it happened.",
+            "The stages before are kept. A corrected file is another run: it starts over, and an out (--out) needs "
+            "another folder. --traceback shows where it happened.",
         ) from error
 
 

@@ -135,5 +135,5 @@ def check_picture_size(backbone: Backbone, protocol: Protocol) -> None:
         raise UsageError(
             f"backbone {backbone.name!r} takes pictures of {backbone.image_size} pixels; those of {protocol.name} "
             f"have {protocol.side}",
-            f"Leave --backbone out: the protocol's is {protocol.backbone}.",
+            f"Leave backbone (--backbone) out: the protocol's is {protocol.backbone}.",
         )

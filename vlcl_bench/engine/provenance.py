@@ -31,7 +31,8 @@ def choose_device(name: str) -> torch.device:
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= there:
         raise MachineError(
-            f"no device {name!r}: there are {there} CUDA devices here", "Leave --device out, or use --device cpu."
+            f"no device {name!r}: there are {there} CUDA devices here",
+            "Leave device out, or make it cpu (--device cpu).",
         )
     return device
 

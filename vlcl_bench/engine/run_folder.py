@@ -99,14 +99,16 @@ def locked(folder: Path, identity: Identity) -> Iterator[RunFolder]:
         except OSError as error:
             raise UsageError(
                 f"another process is at work in {folder}",
-                "Wait until it has ended and give the same command again, or use another --out.",
+                "Wait until it has ended and give the same command again, or use another out (--out).",
             ) from error
         journal = Journal(folder / JOURNAL_NAME)
         started = journal.last("started")
         if started is None:
             journal.append("started", run_hash=identity.run_hash, identity=identity.facts())
         elif started["run_hash"] != identity.run_hash:
-            raise UsageError(_difference(folder, started, identity), "Name another folder with --out, or leave it out.")
+            raise UsageError(
+                _difference(folder, started, identity), "Name another folder with out (--out), or leave it out."
+            )
         elif not journal.last("finished"):
             remove_leftovers(folder)
             journal.append("resumed")
@@ -122,7 +124,7 @@ def refuse_foreign(folder: Path) -> None:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         raise UsageError(
             f"{folder} is not the folder of a run: it holds {', '.join(others[:3])}{more}",
-            "Name an empty or new folder with --out, or leave --out out.",
+            "Name an empty or new folder with out (--out), or leave that away.",
         )
 
 

@@ -19,12 +19,13 @@ def protocol_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
-def load_protocol(name: str) -> Protocol:
+def load_protocol(name: str | Path) -> Protocol:
     """A protocol by name, or by the path of a TOML file; raises :class:`UsageError` with the nearest name.
 
     Equal files give the same object where all their manifests are committed, so that fingerprint and label spaces are
     computed once in a process.
     """
+    name = str(name)
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.exists() and name.endswith(".toml"):
         raise UsageError(f"there is no file {name}", "Give a protocol's name, or the path of its TOML file.")

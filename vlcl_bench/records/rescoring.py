@@ -10,6 +10,7 @@ from vlcl_bench.protocols.load import load_protocol, protocol_names
 from vlcl_bench.records.files import verified_predictions
 from vlcl_bench.records.schema import Record
 from vlcl_bench.scoring.ground_truth import ground_truth
+from vlcl_bench.scoring.joint import JointReference, known_joint, read_joint, with_joint
 
 
 def rescored(folder: Path, record: Record, protocol_file: Path | None = None) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def rescored(folder: Path, record: Record, protocol_file: Path | None = None) ->
     if protocol_file is None and name not in protocol_names():
         raise UsageError(
             f"{folder} was run under the protocol {name!r}, which this vlcl-bench does not have",
-            "Name its file: --protocol FILE.toml. Known: " + ", ".join(protocol_names()) + ".",
+            "Name its TOML file with protocol (--protocol). Known: " + ", ".join(protocol_names()) + ".",
         )
     protocol = load_protocol(name if protocol_file is None else str(protocol_file))
     if protocol.fingerprint != record.identity.protocol_fingerprint:
@@ -33,6 +34,21 @@ def rescored(folder: Path, record: Record, protocol_file: Path | None = None) ->
             "Score it with the version of vlcl-bench that made it, or run it again.",
         )
     return ground_truth(protocol).rescore(verified_predictions(folder, record))
+
+
+def rescored_with_joint(
+    folder: Path, record: Record, protocol_file: Path | None = None, joint_file: Path | None = None
+) -> dict[str, Any]:
+    """The same, with the row of a jointly trained model and the metrics that need it, where there is such a model."""
+    return with_joint(rescored(folder, record, protocol_file), joint_of(record, joint_file))
+
+
+def joint_of(record: Record, joint_file: Path | None = None) -> JointReference | None:
+    """The jointly trained reference that a run is compared with: that of the file, else the package's if it has one."""
+    identity = record.identity
+    if joint_file is not None:
+        return read_joint(joint_file, identity.backbone)
+    return known_joint(identity.protocol, identity.backbone)
 
 
 def can_rescore(record: Record) -> bool:

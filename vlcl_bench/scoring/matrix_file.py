@@ -66,7 +66,7 @@ def _split(
             return values[1:], values[0]
         raise UsageError(
             f"{shape}: one row more than tasks",
-            f"If the first row is the zero-shot model (row 0), add {FLAG}.",
+            f"If the first row is the zero-shot model (row 0), add {FLAG}; in Python, give that row as zero_shot.",
         )
     elif rows == columns:
         if not with_zero_shot:

@@ -23,6 +23,8 @@ from vlcl_bench.errors import UsageError
 
 FloatArray = npt.NDArray[np.float64]
 PerTask = tuple[float | None, ...]
+SHOWN = 60
+"""Characters of a value that is no number, in a message."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ def _numbers(values: npt.ArrayLike, name: str, dimensions: int) -> FloatArray:
         raise UsageError(f"{name} is ragged: its rows have different lengths") from error
     if raw.dtype.kind not in "iuf":
         others = (x for x in raw.ravel().tolist() if isinstance(x, bool) or not isinstance(x, int | float))
-        raise UsageError(f"{name} must hold numbers; found {next(others, None)!r}")
+        raise UsageError(f"{name} must hold numbers; found {_brief(next(others, None))}")
     if raw.ndim != dimensions:
         raise UsageError(f"{name} must have {dimensions} dimension(s); it has {raw.ndim} (shape {raw.shape})")
     array = raw.astype(np.float64)
@@ -261,6 +263,12 @@ def _numbers(values: npt.ArrayLike, name: str, dimensions: int) -> FloatArray:
             f"{name} must hold percent from 0 to 100; {where} is {array[place]:g} ({int(wrong.sum())} such value(s))"
         )
     return array
+
+
+def _brief(value: object) -> str:
+    """What a value looks like in code, no longer than a message can hold."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 def _refuse_fractions(matrix: FloatArray, row0: FloatArray | None) -> None:

@@ -14,7 +14,7 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/sys")
 NVIDIA = "nvidia*"
 HINT = (
     "Install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap) on a system where users may make namespaces, or "
-    "use --isolation process."
+    "choose process for isolation (--isolation)."
 )
 
 
@@ -22,7 +22,9 @@ def require_bwrap() -> str:
     """The path of ``bwrap``; raises :class:`MachineError` where it is missing or may not do its work."""
     bwrap = shutil.which("bwrap")
     if bwrap is None:
-        raise MachineError("--isolation container needs bubblewrap, and there is no `bwrap` here", HINT)
+        raise MachineError(
+            "container isolation (--isolation container) needs bubblewrap, and there is no `bwrap` here", HINT
+        )
     command = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
     tried = subprocess.run(command, capture_output=True, text=True)
     if tried.returncode:

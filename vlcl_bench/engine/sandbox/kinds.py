@@ -11,5 +11,5 @@ KINDS = ("inline", "process", "container")
 def check_isolation(kind: str) -> str:
     """The kind of isolation that is meant; raises :class:`UsageError` for another word."""
     if kind not in KINDS:
-        raise UsageError(f"--isolation {kind!r} is not one of {', '.join(KINDS)}", nearest(kind, KINDS))
+        raise UsageError(f"isolation (--isolation) {kind!r} is not one of {', '.join(KINDS)}", nearest(kind, KINDS))
     return kind

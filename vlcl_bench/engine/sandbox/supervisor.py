@@ -69,7 +69,7 @@ class Supervisor:
             raise UsageError(
                 f"the method {method.name!r} comes from an installed package, which cannot be kept in a process of its "
                 "own",
-                "Use --isolation inline, or give the path of the method's file.",
+                "Choose inline for isolation (--isolation), or give the path of the method's file.",
             )
         backbone = self.request.backbone or protocol.backbone
         read, denied = self.readable(method, backbone), hidden_places(method.folder, self.request.store)
