@@ -90,7 +90,10 @@ def names_of(tree: ast.AST) -> set[str]:
     return {alias.name for node in nodes for alias in node.names}
 
 
-REFERENCE_FILES = sorted(baselines_folder().rglob("*.py"))
+PAGES = {"auto_seed_vl2/claims.py"}  # a page of the board that lies beside its method and is none of its source
+REFERENCE_FILES = sorted(
+    path for path in baselines_folder().rglob("*.py") if str(path.relative_to(baselines_folder())) not in PAGES
+)
 
 
 @pytest.mark.parametrize("path", REFERENCE_FILES, ids=lambda path: str(path.relative_to(baselines_folder())))

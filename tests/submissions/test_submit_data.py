@@ -457,13 +457,13 @@ def test_scores_that_a_record_does_not_state_refuse_nothing(mine, change):
 @pytest.mark.parametrize("key", ["matrix", "zero_shot"])
 def test_a_list_that_is_stated_is_stated_whole(mine, key):
     mine.edit_record(lambda record: record["scores"][key].pop())
-    (fault,) = [fault for fault in mine.check() if fault.severe]
+    (fault,) = [fault for fault in mine.check() if fault.is_error]
     assert (fault.code, f"the length of {key}" in fault.message) == ("scores", True)
 
 
 def test_a_score_that_no_predictions_give_is_refused(mine):
     mine.edit_record(lambda record: record["scores"]["metrics"].update(brilliance=100.0))
-    (fault,) = [fault for fault in mine.check() if fault.severe]
+    (fault,) = [fault for fault in mine.check() if fault.is_error]
     assert fault.code == "scores"
     assert "metrics.brilliance is stated as 100.0; its predictions give nothing" in fault.message.replace("'", "")
 
@@ -478,4 +478,4 @@ def test_records_of_an_earlier_source_of_a_reference_method_are_remarked_and_not
     assert l2.severe() == []
     assert "earlier-source" in notes(l2.check())
     mine = l2.folder.rename(l2.folder.with_name("mine"))  # under another name it is nobody's reference
-    assert "other-method" in [fault.code for fault in check_data(mine) if fault.severe]
+    assert "other-method" in [fault.code for fault in check_data(mine) if fault.is_error]
