@@ -181,7 +181,10 @@ def _differences(key: str, stated: Any, counted: Any) -> Iterator[tuple[str, Any
                 yield from _differences(place, value, counted[name])
             else:
                 yield place, value, "nothing"
-    elif isinstance(stated, (list, tuple)) and isinstance(counted, (list, tuple)) and len(stated) == len(counted):
+    elif isinstance(stated, (list, tuple)) and isinstance(counted, (list, tuple)):
+        if len(stated) != len(counted):
+            yield f"the length of {key}", len(stated), str(len(counted))
+            return
         for number, (value, other) in enumerate(zip(stated, counted, strict=True)):
             yield from _differences(f"{key}[{number}]", value, other)
     elif not _equal(stated, counted):
