@@ -22,8 +22,8 @@ demo: $(MADE) ## Make .venv, run continual fine-tuning on eleven small tasks, bu
 
 env: $(MADE) ## Make or renew .venv from requirements.lock, and nothing else
 
-test: $(MADE) ## Run all tests, JOBS=2 at once
-	@$(PYTEST) tests
+test: $(MADE) ## Run all tests, JOBS=2 at once; say which took longest
+	@$(PYTEST) --durations=25 tests
 
 test-fast: $(MADE) ## Run the tests that take no more than a few seconds each
 	@$(PYTEST) -m "not slow" tests
