@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from safetensors.torch import load, save
 from support import playing
 from support.fakes import FakeBackbone, make_budget, make_context, make_task
+from support.playing import same, weights
 
 from vlcl_bench.engine.footprint import backbone_sizes
 from vlcl_bench.engine.learner import InProcessLearner
@@ -34,14 +35,6 @@ def learn(method, *indices, seed=0, **budget):
         method.learn(make_task(index), ctx)
         method.forget_cached_texts()
     return method
-
-
-def weights(method):
-    return {name: value.detach().clone() for name, value in method.backbone.state_dict().items()}
-
-
-def same(one, two):
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
 def distance(one, two):

@@ -60,7 +60,7 @@ def plan_reference(
     ``lends`` gives all that there is of some kinds, and a protocol allows ``most_pictures``.
 
     A method's settings ``reference_pictures`` and ``reference_texts`` (``None``: all) say how many are taken, drawn
-    with seed 42. Raises :class:`UsageError` for a kind that does not exist, and where none would be left to lend.
+    with seed 42. Raises :class:`UsageError` for a kind that does not exist, and where none would be left.
     """
     if not kinds:
         return None

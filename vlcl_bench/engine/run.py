@@ -58,7 +58,7 @@ def _run(request: Request, reporter: Reporter, device: torch.device, supervisor:
             reporter.say(f"this run is already finished: {folder.path}")
             return Outcome(folder.path, record, True)
         store = Store(request.store)
-        loans = lend(prepared, store, device, reporter)
+        loans = opened_loans(prepared, store, device, reporter)
         stored = open_store(protocol, prepared.places, store, reporter)
         settle_determinism()
         canary = make_ready(backbone, device, identity.backbone_sha256).status
@@ -74,7 +74,7 @@ def _run(request: Request, reporter: Reporter, device: torch.device, supervisor:
         return Outcome(folder.path, stages.conclude(identity, prepared.card, device, canary), False)
 
 
-def lend(prepared: Prepared, store: Store, device: torch.device, reporter: Reporter) -> Loans:
+def opened_loans(prepared: Prepared, store: Store, device: torch.device, reporter: Reporter) -> Loans:
     """What the method declares that it uses beside the tasks, opened; the generator's weights are not loaded yet."""
     reference = prepared.reference.open(store, reporter) if prepared.reference else None
     return Loans(reference, open_synthesis(prepared.protocol, prepared.recipe, store.root, device))

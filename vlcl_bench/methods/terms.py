@@ -1,4 +1,4 @@
-"""On which terms a method learns a task: the protocol's rules, and what is lent to it beside the task's pictures."""
+"""On which terms a method learns a task: the protocol's rules, and what it is given beside the task's pictures."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Rules:
 
 @dataclass(frozen=True, eq=False)
 class Loans:
-    """What a method is lent because it declares it: ``reference`` data; ``synthesis``, who makes pictures for it."""
+    """What a method is given because it declares it: ``reference`` data; ``synthesis``, who makes pictures for it."""
 
     reference: Reference | None = None
     synthesis: Maker | None = None
 
     @property
     def generator_bytes(self) -> int:
-        """Bytes of the lent generator's weights, which count among what the method keeps; 0 without one."""
+        """Bytes of the generator's weights, which count among what the method keeps; 0 without one."""
         return 0 if self.synthesis is None else self.synthesis.bytes

@@ -126,8 +126,8 @@ def pipeline_files(folder: Path, *patterns: str) -> dict[str, Path]:
     files = sorted({path for pattern in patterns for path in folder.rglob(pattern) if not _unused(path, folder)})
     by_name = {path.relative_to(folder).as_posix(): path for path in files}
     borrowed = pipeline_index(folder).get("text_backbone")
-    lent = {name: path for world in worlds() for name, path in world.checkpoints().items() if name == borrowed}
-    return by_name | lent
+    of_worlds = {name: path for world in worlds() for name, path in world.checkpoints().items() if name == borrowed}
+    return by_name | of_worlds
 
 
 def _unused(path: Path, folder: Path) -> bool:

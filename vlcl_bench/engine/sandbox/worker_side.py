@@ -120,7 +120,7 @@ def lent_pictures(line: Line, which: str, described: dict[str, Any] | None, arra
 class LentSynthesis:
     """A generator that stays with the harness, which draws the prompts and makes the pictures."""
 
-    bytes: ClassVar[int] = 0  # the harness weighs what it lends
+    bytes: ClassVar[int] = 0  # the harness counts what it gives
 
     def __init__(self, line: Line) -> None:
         self._line = line

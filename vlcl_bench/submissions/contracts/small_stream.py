@@ -66,19 +66,19 @@ class Stream:
 
 @dataclass(frozen=True, eq=False)
 class SmallStreams:
-    """The streams of one check: whole data sets, classes in groups, captions; and pictures to lend."""
+    """The streams of one check: whole data sets, classes in groups, captions; and pictures for reference."""
 
     whole: Stream
     groups: Stream
     captions: Stream
-    lent: np.ndarray
+    reference_pictures: np.ndarray
 
     def reference(self, kinds: Sequence[str]) -> Reference | None:
         """Stand-in reference data for a method that declares some of these kinds."""
         declared = [kind for kind in kinds if kind in KINDS]
         if not declared:
             return None
-        pictures = self.lent if "pictures" in declared else self.lent[:0]
+        pictures = self.reference_pictures if "pictures" in declared else self.reference_pictures[:0]
         texts = tuple(text for texts in self.captions.tasks[0].captions or () for text in texts)
         return Reference(pictures, texts if "texts" in declared else (), dict.fromkeys(declared, "stand-in"))
 
@@ -86,7 +86,7 @@ class SmallStreams:
         """A stand-in for a generator of pictures, for a method that declares one."""
         from vlcl_bench.synthesis import GENERATOR
 
-        return _stand_in(self.lent) if GENERATOR in kinds else None
+        return _stand_in(self.reference_pictures) if GENERATOR in kinds else None
 
 
 def draw(progress: Callable[[int, int, str], None] = lambda done, total, word: None) -> SmallStreams:
@@ -102,9 +102,9 @@ def draw(progress: Callable[[int, int, str], None] = lambda done, total, word: N
         Task(i, d.dataset.name, d.dataset.class_names, d.dataset.templates, d.train, d.labels, d.dataset.name)
         for i, d in enumerate(drawn, start=1)
     )
-    lent = np.concatenate([pictures for d in drawn for pictures in (d.train[:, :, ::-1], d.train[:, ::-1])])
-    lent = np.ascontiguousarray(lent[:REFERENCE_PICTURES])  # mirrored and upside down: pictures of no task
-    return SmallStreams(Stream(whole, asked), Stream(_groups(drawn[0]), asked[:1]), _captions(progress), lent)
+    reference = np.concatenate([pictures for d in drawn for pictures in (d.train[:, :, ::-1], d.train[:, ::-1])])
+    reference = np.ascontiguousarray(reference[:REFERENCE_PICTURES])  # mirrored and upside down: pictures of no task
+    return SmallStreams(Stream(whole, asked), Stream(_groups(drawn[0]), asked[:1]), _captions(progress), reference)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +165,7 @@ def _captions(progress: Callable[[int, int, str], None]) -> Stream:
     return Stream((task,), (Asked(dataset.name, drawn.test, queries),))
 
 
-def _stand_in(lent: np.ndarray) -> Synthesis:
+def _stand_in(reference: np.ndarray) -> Synthesis:
     """Mixes of the given pictures, which follow from prompt and seed as a generator's pictures do."""
     from vlcl_bench.synthesis.loan import Synthesis, SyntheticSet
     from vlcl_bench.synthesis.store import Made
@@ -182,10 +182,10 @@ def _stand_in(lent: np.ndarray) -> Synthesis:
         ) -> SyntheticSet:
             orders = self.orders(count, learned, task, run_seed)
             places = np.array([(order.seed * 2654435761) % 2**32 for order in orders], np.int64)
-            first, second = lent[places % len(lent)], lent[places // 97 % len(lent)]
+            first, second = reference[places % len(reference)], reference[places // 97 % len(reference)]
             images = ((first.astype(np.uint16) + second) // 2).astype(np.uint8)
             return SyntheticSet(images, tuple(order.prompt for order in orders), 0, Made(count, 0, 0), 0.0)
 
     store: Any = StandInStore()
     names = world_of(WORLD).prompt_names()  # now: in a run the harness looks them up, in files that no method may see
-    return StandIn(store, lent.shape[1], lambda: names)
+    return StandIn(store, reference.shape[1], lambda: names)
