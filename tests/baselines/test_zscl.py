@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from support.fakes import FakeDataSet, make_task
+from support.fakes import FakeDataSet, make_task, replace_reference
 from support.playing import (
     TEXTS,
     build,
@@ -436,9 +436,7 @@ def test_a_method_that_declares_no_reference_data_is_lent_none(what, tmp_path):
 def opened(monkeypatch, tmp_path):
     """Opens the reference data of a mini protocol whose pictures are 12 made up ones."""
     dataset = FakeDataSet(REFERENCE, train=12, test=0, side=4, captioned=True)
-    manifest = dataset.manifest()
-    monkeypatch.setattr("vlcl_bench.mini.datasets.mini_dataset", lambda name: dataset)
-    monkeypatch.setattr("vlcl_bench.mini.reference.read_manifest", lambda name: manifest)
+    replace_reference(monkeypatch, dataset)
     protocol = SimpleNamespace(scale="mini", side=4, budget=SimpleNamespace(auxiliary_size=12))
 
     def opened(*kinds, **settings):

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from support.fakes import FakeDataSet
+from support.fakes import FakeDataSet, replace_reference
 
 from vlcl_bench.backbones import load_backbone
 from vlcl_bench.benchmarks.evaluation import Rate, large_evaluation_rate, make_jpegs
@@ -48,9 +48,7 @@ def test_the_bare_pass_is_the_encoder_alone(monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_steps_are_timed_with_the_reference_data_that_a_method_declares(world, monkeypatch):
     dataset = FakeDataSet(REFERENCE, train=8, test=0, side=48, captioned=True)
-    manifest, opened = dataset.manifest(), []
-    monkeypatch.setattr("vlcl_bench.mini.datasets.mini_dataset", lambda *_: (opened.append(1), dataset)[1])
-    monkeypatch.setattr("vlcl_bench.mini.reference.read_manifest", lambda name: manifest)
+    opened = replace_reference(monkeypatch, dataset)
     seconds = step_times(("finetune", "zscl"), "tiny", world.store)
     assert seconds.keys() == {"finetune", "zscl"}
     assert min(seconds.values()) > 0

@@ -4,9 +4,11 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -147,3 +149,23 @@ class FakeDataSet(DataSet):
         if self.captioned:
             frame["captions"] = [entry.captions for entry in entries]
         return Manifest(self.name, self.class_names, frame)
+
+
+def replace_reference(monkeypatch: pytest.MonkeyPatch, dataset: FakeDataSet) -> list[str]:
+    """The mini world's reference data are ``dataset`` for this test; returns a list that grows as they are opened.
+
+    All other data sets stay what they are: a protocol that is loaded meanwhile is kept for later tests.
+    """
+    from vlcl_bench.mini import REFERENCE, datasets
+
+    real, manifest, opened = datasets.mini_dataset, dataset.manifest(), list[str]()
+
+    def mini_dataset(name: str) -> Any:
+        if name != REFERENCE:
+            return real(name)
+        opened.append(name)
+        return dataset
+
+    monkeypatch.setattr("vlcl_bench.mini.datasets.mini_dataset", mini_dataset)
+    monkeypatch.setattr("vlcl_bench.mini.reference.read_manifest", lambda name: manifest)
+    return opened

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fakes import FakeDataSet
+from support.fakes import FakeDataSet, replace_reference
 from support.harness import TINY, World, method_file, tree, vlcl
 
 from vlcl_bench.cli.sweep import final_table, live_table, progress_table, rows
@@ -163,9 +163,7 @@ def test_a_planned_run_with_reference_data_is_the_one_that_vlcl_run_does(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = FakeDataSet(REFERENCE, train=12, test=0, side=48, captioned=True)
-    manifest = dataset.manifest()
-    monkeypatch.setattr("vlcl_bench.mini.datasets.mini_dataset", lambda name: dataset)
-    monkeypatch.setattr("vlcl_bench.mini.reference.read_manifest", lambda name: manifest)
+    replace_reference(monkeypatch, dataset)
     before = set(world.store.glob(f"{REFERENCE}-*"))
     found = planned_from(tmp_path, block(["zscl"], more="settings = [{ reference_pictures = 5 }]"))[0]
     assert set(world.store.glob(f"{REFERENCE}-*")) == before
@@ -174,7 +172,7 @@ def test_a_planned_run_with_reference_data_is_the_one_that_vlcl_run_does(
     assert ended.code == 0, ended.err
     record = read_record(found.folder)
     assert found.run_hash == record.run_hash
-    fingerprint = manifest.fingerprint()[:16]
+    fingerprint = dataset.manifest().fingerprint()[:16]
     assert record.identity.reference == {
         "pictures": f"{REFERENCE} 12 {fingerprint}, 5 of 12",
         "texts": f"{REFERENCE} 24 {fingerprint}",  # one, two, three captions in turn
