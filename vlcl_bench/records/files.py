@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from vlcl_bench.common.fileio import pretty_json, read_json, sha256_file, write_atomic
 from vlcl_bench.errors import IntegrityError, UsageError, first_invalid
 from vlcl_bench.records.schema import Record
 from vlcl_bench.scoring.classes import AGNOSTIC_COLUMNS, LOGIT_COLUMNS
 
+Content = TypeVar("Content", bound=BaseModel)
 RECORD_NAME = "run.json"
 PREDICTIONS_NAME = "predictions.parquet"
 RESTORE = "Restore the file from a copy, or delete the run's folder and run it again."
+
+
+def read_model(path: Path, content: type[Content], name: str, hint: str) -> Content:
+    """A JSON file of ours; raises :class:`IntegrityError` with ``hint`` where it is damaged or is not ``name``."""
+    try:
+        return content.model_validate(read_json(path))
+    except IntegrityError as error:
+        raise IntegrityError(error.message, hint) from error
+    except ValidationError as error:
+        raise IntegrityError(f"{path} is not {name}: {first_invalid(error)}", hint) from error
 
 
 def write_record(folder: Path, record: Record) -> Path:
@@ -35,12 +47,7 @@ def read_record(folder: Path) -> Record:
                 "Give its `vlcl run` command again to continue it.",
             )
         raise UsageError(f"{folder} is not the folder of a run: it holds no {RECORD_NAME}")
-    try:
-        record = Record.model_validate(read_json(path))
-    except IntegrityError as error:
-        raise IntegrityError(error.message, RESTORE) from error
-    except ValidationError as error:
-        raise IntegrityError(f"{path} is not a record: {first_invalid(error)}", RESTORE) from error
+    record = read_model(path, Record, "a record", RESTORE)
     if record.identity.run_hash != record.run_hash:
         raise IntegrityError(
             f"{path} was changed: its identity has the run hash {record.identity.run_hash}, it says {record.run_hash}",

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vlcl_bench.common.fileio import read_json
-from vlcl_bench.errors import IntegrityError, first_invalid
+from vlcl_bench.errors import IntegrityError
+from vlcl_bench.records.files import read_model
 from vlcl_bench.records.schema import Provenance, Record
 from vlcl_bench.scoring.reproduction import TOP1_AGREEMENT
 
@@ -68,12 +68,7 @@ def rerun_of(folder: Path, record: Record) -> Rerun | None:
     hint = f"Delete it, and make it again with: vlcl submit rerun {folder.parent.parent} --run {record.run_hash}"
     if not path.exists():
         return None
-    try:
-        rerun = Rerun.model_validate(read_json(path))
-    except IntegrityError as error:
-        raise IntegrityError(error.message, hint) from error
-    except ValidationError as error:
-        raise IntegrityError(f"{path} is not the file of a rerun: {first_invalid(error)}", hint) from error
+    rerun = read_model(path, Rerun, "the file of a rerun", hint)
     if rerun.run_hash != record.run_hash:
         raise IntegrityError(f"{path} is of run {rerun.run_hash}, the record beside it of {record.run_hash}", hint)
     # Making a record compact gives its predictions another hash, and does not change an answer.
