@@ -128,12 +128,14 @@ class Sabotage:
 
 
 def vlcl(*arguments: object) -> Ended:
-    """``vlcl`` with these arguments in this process, through its entry point."""
+    """``vlcl`` with these arguments in this process, through its entry point; the environment is as before after it."""
     from vlcl_bench.cli import main
 
     out, err, code = io.StringIO(), io.StringIO(), 0
     line = ["vlcl", *map(str, arguments)]
-    with patch.object(sys, "argv", line), redirect_stdout(out), redirect_stderr(err):
+    # `--debug` sets a variable, for child processes: the next test would print tracebacks.
+    environment = patch.dict(os.environ)
+    with environment, patch.object(sys, "argv", line), redirect_stdout(out), redirect_stderr(err):
         try:
             main()
         except SystemExit as end:
