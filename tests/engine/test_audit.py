@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import sklearn
 
-from vlcl_bench.engine.sandbox.audit import EVENTS, LOOKING, Boundary, Notice, Refusal, RefusedError
+from vlcl_bench.engine.sandbox.audit import Boundary, Notice, Refusal, RefusedError
+from vlcl_bench.engine.sandbox.deeds import EVENTS, LOOKING
 from vlcl_bench.engine.sandbox.native_openers import OPENED_NATIVELY
 
 START = """

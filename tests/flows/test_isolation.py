@@ -88,7 +88,7 @@ def test_a_method_with_statistics_and_parts_gives_the_same_bytes(world: World, t
 
 CRASHING = """    def finish(self, task, ctx):
         import os
-        if task.index == 2 and not os.environ.get("OMP_MENDED"):
+        if task.index == 2 and os.environ.get("LANGUAGE") != "mended":
             os._exit(7)
 """
 
@@ -100,7 +100,7 @@ def test_a_crash_keeps_the_finished_stages_and_the_run_goes_on(
     assert ended.code == 4
     assert f"ended with exit code 7 while learning task 2, '{TASKS[1]}'" in ended.err
     assert (tmp_path / "run" / "predictions" / "stage-01.parquet").exists()
-    monkeypatch.setenv("OMP_MENDED", "1")  # not the file, which would be another run; this one reaches the process
+    monkeypatch.setenv("LANGUAGE", "mended")  # not the file, which would be another run; this one reaches the process
     again = run(CRASHING)
     assert again.code == 0, again.err
     assert "continuing after stage 1" in again.err

@@ -33,7 +33,7 @@ class World(ABC):
     ``generator`` is the text-to-image pipeline that methods get where they name none, ``settings`` the name under which
     methods keep values of their own for this world (``mini``: ``mini_settings``; empty: none), and ``call_seconds`` the
     time that a method's process has for one call. ``hidden`` are folders of this world that no method may read: what
-    draws or labels its test pictures.
+    draws or labels its test pictures; ``made_of`` are such places below Python's installed packages.
     """
 
     source: str
@@ -42,6 +42,7 @@ class World(ABC):
     settings: str = ""
     call_seconds: float = 6 * 3600.0
     hidden: tuple[Path, ...] = ()
+    made_of: tuple[str, ...] = ()
 
     @abstractmethod
     def open_dataset(self, name: str) -> DataSet:

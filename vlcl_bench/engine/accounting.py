@@ -73,6 +73,12 @@ def run_isolation(events: Sequence[Event]) -> str:
     return "+".join(sorted({event.get("isolation", "inline") for event in events}))
 
 
+def run_fences(events: Sequence[Event]) -> list[str]:
+    """The fences that held in every stage, by name; none where a stage was inline, or an older version does not say."""
+    held = [set(event.get("fences", ())) for event in events]
+    return sorted(set.intersection(*held)) if held else []
+
+
 def run_log(learned: Sequence[Event]) -> list[dict[str, Any]]:
     """The lines of the method's log, each with the stage at which it was written."""
     return [{"stage": stage, **line} for stage, event in enumerate(learned) for line in event["log"]]

@@ -87,6 +87,9 @@ def prepare(
     if describe is None:
         card = MethodCard.of(method.load(), request.settings, protocol.scale)
     else:
+        # Here first: where weights must be downloaded, the method's process has neither network nor cache for it.
+        loaded = {} if loaded is None else loaded
+        backbone_named(request.backbone or protocol.backbone, reporter, loaded)
         card = describe(method, protocol)
     places = Places.given(request.data_root, request.hub_root)
     backbone, digest = backbone_named(request.backbone or protocol.backbone, reporter, loaded)

@@ -24,6 +24,8 @@ from vlcl_bench.engine.pictures import open_store
 from vlcl_bench.engine.prepare import Prepared, Request, prepare
 from vlcl_bench.engine.provenance import choose_device, settle_determinism
 from vlcl_bench.engine.run_folder import finished_record, locked
+from vlcl_bench.engine.sandbox.fences import words_on_missing
+from vlcl_bench.engine.sandbox.kinds import Living
 from vlcl_bench.engine.sandbox.supervisor import Supervisor, supervised
 from vlcl_bench.engine.stages import Stages
 from vlcl_bench.engine.synthesis import open_synthesis
@@ -51,6 +53,9 @@ def run(request: Request, reporter: Reporter) -> Outcome:
 def _run(request: Request, reporter: Reporter, device: torch.device, supervisor: Supervisor | None) -> Outcome:
     prepared = prepare(request, reporter, describe=supervisor.describe if supervisor else None)
     protocol, backbone, identity = prepared.protocol, prepared.backbone, prepared.identity
+    living = Living(request.isolation, supervisor.fences if supervisor else ())
+    if supervisor is not None and (missing := words_on_missing(supervisor.missing)):
+        reporter.say(missing)
     with locked(request.out or request.runs / identity.run_hash, identity) as folder:
         if folder.journal.last("finished"):
             record = finished_record(folder.path, identity)
@@ -69,7 +74,7 @@ def _run(request: Request, reporter: Reporter, device: torch.device, supervisor:
         else:
             backbone.to("cpu")
             learner = supervisor.learner(protocol, identity, sizes_before, loans)
-        stages = Stages(folder, learner, protocol, stored, reporter, request.keep_states, request.isolation)
+        stages = Stages(folder, learner, protocol, stored, reporter, request.keep_states, living)
         stages.go_through()
         return Outcome(folder.path, stages.conclude(identity, prepared.card, device, canary), False)
 

@@ -12,7 +12,7 @@ from vlcl_bench.common.fileio import sha256_file
 from vlcl_bench.common.progress import Reporter
 from vlcl_bench.data.pictures import some
 from vlcl_bench.data.store import StoredDataSet
-from vlcl_bench.engine.accounting import run_cost, run_isolation, run_log, run_track, run_usage
+from vlcl_bench.engine.accounting import run_cost, run_fences, run_isolation, run_log, run_track, run_usage
 from vlcl_bench.engine.evaluate import evaluate
 from vlcl_bench.engine.footprint import footprint_of_run, journal_form
 from vlcl_bench.engine.journal import Event
@@ -21,6 +21,7 @@ from vlcl_bench.engine.pictures import data_origin
 from vlcl_bench.engine.prepare import KeepStates
 from vlcl_bench.engine.provenance import Clock, provenance
 from vlcl_bench.engine.run_folder import RunFolder
+from vlcl_bench.engine.sandbox.kinds import INLINE, Living
 from vlcl_bench.methods.card import MethodCard
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import PREDICTIONS_NAME, write_predictions, write_record
@@ -40,10 +41,10 @@ class Stages:
         stored: list[StoredDataSet],
         reporter: Reporter,
         keep_states: KeepStates,
-        isolation: str = "inline",
+        living: Living = INLINE,
     ) -> None:
         self.folder, self.learner, self.protocol, self.stored = folder, learner, protocol, stored
-        self.reporter, self.keep_states, self.isolation = reporter, keep_states, isolation
+        self.reporter, self.keep_states, self.living = reporter, keep_states, living
         self.clock = Clock()
 
     def go_through(self) -> None:
@@ -79,7 +80,7 @@ class Stages:
         footprint = self.learner.footprint()
         path = self.folder.state_path(stage)
         self.learner.save(path)
-        facts |= {"state_sha256": sha256_file(path), "seconds": seconds(), "isolation": self.isolation}
+        facts |= {"state_sha256": sha256_file(path), "seconds": seconds(), **self.living.facts()}
         self.folder.journal.append("learned", stage=stage, footprint=journal_form(footprint), **facts)
 
     def task(self, stage: int) -> Task:
@@ -108,7 +109,7 @@ class Stages:
         self.folder.journal.append(
             "evaluated", stage=stage, predictions_sha256=digest, seconds=seconds(),
             peak_memory_bytes=memory, peak_device_memory_bytes=on_device, elapsed=self.clock.elapsed(),
-            isolation=self.isolation,
+            **self.living.facts(),
         )  # fmt: skip
         self.reporter.stage_done(stage, ground_truth(self.protocol).stage_scores(frame))
 
@@ -134,7 +135,7 @@ class Stages:
         """The record of the run, from its journal and all its predictions, ``frame``, whose file has the ``digest``."""
         protocol, learned, evaluated = self.protocol, self.events("learned"), self.events("evaluated")
         resumed = sum(event["event"] == "resumed" for event in self.folder.journal.events)
-        isolation = run_isolation([*learned, *evaluated])
+        lived = {"isolation": run_isolation([*learned, *evaluated]), "fences": run_fences([*learned, *evaluated])}
         return Record(
             identity=identity,
             run_hash=identity.run_hash,
@@ -143,7 +144,7 @@ class Stages:
             deterministic=card.deterministic,
             ranked_protocol=protocol.ranked,
             unranked_because=card.unranked_because,
-            provenance=provenance(device).model_copy(update={"isolation": isolation}),
+            provenance=provenance(device).model_copy(update=lived),
             cost=run_cost(learned, evaluated, self.clock.total(self.folder.journal), resumed),
             footprint=footprint_of_run([event["footprint"] for event in learned]),
             usage=run_usage(learned, protocol.budget),

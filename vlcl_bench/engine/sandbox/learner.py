@@ -152,7 +152,7 @@ class SandboxedLearner(Learner):
         names = sorted(self._trained)
         self._state = data if stated == names else with_trained(data, names)
         memory = reply.header.get("device_memory")
-        self._device_memory = memory if type(memory) is int else None
+        self._device_memory = memory if type(memory) is int and memory >= 0 else None
 
     def save(self, path: Path) -> None:
         """See :meth:`Learner.save`."""

@@ -1,12 +1,14 @@
-"""Functions of other packages that open files in native code, unseen by Python's audit: they are made to tell.
+"""Functions of which Python's audit tells nothing: readers of files in native code, and some of Python's own.
 
-Each raises the audit event :data:`OPENED_NATIVELY` with the path before it opens it. Who goes past these names, to the
-packages' inner modules say, is not seen (`docs/isolation.md`).
+They are made to tell: an opener raises the audit event :data:`OPENED_NATIVELY` with the path before it opens it, the
+others one of their own name. Who goes past these names, to the packages' inner modules say, is not seen by the hook
+(`docs/isolation.md`); it meets the fences of the kernel.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.abc
 import importlib.machinery
 import os
@@ -27,6 +29,19 @@ OPENERS = {
 }
 """The openers, by module. Their first argument is what they open, or one of :data:`NAMES`."""
 NAMES = ("source", "path", "where", "path_or_paths", "filename")
+_OS = ("mknod", "mkfifo", "setpriority", "sched_setaffinity", "sched_setscheduler", "sched_setparam")
+SILENT = {
+    "os": _OS,
+    "posix": _OS,
+    "_posixsubprocess": ("fork_exec",),
+    "signal": ("pidfd_send_signal",),
+    "_signal": ("pidfd_send_signal",),
+    "sqlite3": ("connect",),
+    "readline": ("read_history_file", "read_init_file", "write_history_file", "append_history_file"),
+}
+"""Python's own functions that no audit event tells of, by module."""
+SPOKEN_OF = {"posix": "os", "_signal": "signal"}
+"""The module under whose name the functions of another one are told."""
 
 
 class NativeOpeners(importlib.abc.MetaPathFinder):
@@ -36,7 +51,10 @@ class NativeOpeners(importlib.abc.MetaPathFinder):
         self._before: list[tuple[ModuleType, str, Any]] = []
 
     def __enter__(self) -> None:
-        for name in OPENERS:
+        for name in SILENT:
+            if name in sys.builtin_module_names:  # their import asks no finder
+                importlib.import_module(name)
+        for name in (*OPENERS, *SILENT):
             if name in sys.modules:
                 self._replace(sys.modules[name])
         sys.meta_path.insert(0, self)
@@ -51,7 +69,11 @@ class NativeOpeners(importlib.abc.MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """Python's question for a module that is imported now: the usual answer, but its openers are replaced."""
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target) if fullname in OPENERS else None
+        spec = (
+            importlib.machinery.PathFinder.find_spec(fullname, path, target)
+            if fullname in OPENERS or fullname in SILENT
+            else None
+        )
         if spec is None or spec.loader is None:
             return None
         execute = spec.loader.exec_module
@@ -64,10 +86,24 @@ class NativeOpeners(importlib.abc.MetaPathFinder):
         return spec
 
     def _replace(self, module: ModuleType) -> None:
-        for name in OPENERS[module.__name__]:
+        for name in OPENERS.get(module.__name__) or SILENT[module.__name__]:
             if hasattr(module, name):
-                self._before.append((module, name, getattr(module, name)))
-                setattr(module, name, _telling(getattr(module, name)))
+                original = getattr(module, name)
+                event = f"{SPOKEN_OF.get(module.__name__, module.__name__)}.{name}"
+                self._before.append((module, name, original))
+                setattr(module, name, _telling(original) if module.__name__ in OPENERS else _saying(event, original))
+
+
+def _saying(event: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    if event == "sqlite3.connect":
+        return _one_database(function)
+
+    @functools.wraps(function, updated=())
+    def say_and_do(*arguments: Any, **named: Any) -> Any:
+        sys.audit(event, *arguments, *named.values())
+        return function(*arguments, **named)
+
+    return say_and_do
 
 
 def _telling(opener: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,3 +123,17 @@ def _paths(source: object) -> Iterator[str]:
     elif isinstance(source, (list, tuple)):
         for part in source:
             yield from _paths(part)
+
+
+def _one_database(connect: Callable[..., Any]) -> Callable[..., Any]:
+    """SQLite opens further files by a word of its language (``ATTACH``), which it forgets here."""
+
+    @functools.wraps(connect, updated=())
+    def connect_to_one(*arguments: Any, **named: Any) -> Any:
+        import sqlite3
+
+        connection = connect(*arguments, **named)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        return connection
+
+    return connect_to_one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -9,9 +10,14 @@ from pathlib import Path
 
 import torch
 
+from vlcl_bench.backbones.from_file import is_file_name
+from vlcl_bench.data.interface import Places
+from vlcl_bench.engine.journal import JOURNAL_NAME
 from vlcl_bench.engine.learner import Learner
 from vlcl_bench.engine.prepare import Request
+from vlcl_bench.engine.sandbox.audit import data_of_libraries
 from vlcl_bench.engine.sandbox.container import contained, require_bwrap
+from vlcl_bench.engine.sandbox.fences import Policy
 from vlcl_bench.engine.sandbox.learner import SandboxedLearner
 from vlcl_bench.engine.sandbox.worker_process import WorkerProcess, package_root
 from vlcl_bench.errors import IntegrityError, UsageError
@@ -19,13 +25,14 @@ from vlcl_bench.methods.card import MethodCard
 from vlcl_bench.methods.registry import MethodRef
 from vlcl_bench.methods.terms import Loans
 from vlcl_bench.protocols.stream import Protocol
+from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME
 from vlcl_bench.records.schema import Identity
 
 CACHES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR",
           "TRITON_CACHE_DIR", "NUMBA_CACHE_DIR", "TORCH_HOME", "HF_HOME")  # fmt: skip
 """Variables that point at folders in which libraries keep things; they are moved to the scratch folder."""
-
-
+LEFT_BY_RUNS = {RECORD_NAME, PREDICTIONS_NAME, JOURNAL_NAME}
+"""Files by which the folder of a run, or a record, is known."""
 START_SECONDS = 600.0
 """Most seconds in which the process must be up, its libraries imported and the backbone loaded."""
 
@@ -52,6 +59,8 @@ class Supervisor:
     def __init__(self, request: Request, device: torch.device, bwrap: str = "") -> None:
         self.request, self.device, self.bwrap = request, device, bwrap
         self.process: WorkerProcess | None = None
+        self.fences: tuple[str, ...] = ()
+        self.missing: dict[str, str] = {}
         self._backbone_sha256 = ""
 
     def close(self) -> None:
@@ -72,7 +81,7 @@ class Supervisor:
                 "Choose inline for isolation (--isolation), or give the path of the method's file.",
             )
         backbone = self.request.backbone or protocol.backbone
-        read, denied = self.readable(method, backbone), hidden_places(method.folder, self.request.store)
+        read, denied = self.readable(method, backbone), hidden_from(self.request, method)
         self.process = self.started(backbone, read, denied)
         self.process.seconds = self.request.limits.seconds_at(protocol.scale)
         scratch = self.process.scratch
@@ -86,18 +95,27 @@ class Supervisor:
         # Importing the libraries is no call to the method, and can take long on a busy machine.
         reply = self.process.call(start, doing="starting", seconds=max(START_SECONDS, self.process.seconds))
         self._backbone_sha256 = str(reply.header.get("backbone_sha256"))
+        self.fences = tuple(sorted([*reply.header["fences"], *(["container"] if self.bwrap else [])]))
+        self.missing = reply.header["missing"]
+        # From here on code of the method runs in it, which must not choose what its failure is called.
+        self.process.believed = ("MethodError", "UsageError") if self.request.settings else ("MethodError",)
         header = {
             "call": "describe", "method": method.specification, "settings": self.request.settings,
             "scale": protocol.scale,
         }  # fmt: skip
-        return MethodCard.read(self.process.call(header, doing="being imported").header.get("card"))
+        card = MethodCard.read(self.process.call(header, doing="being imported").header.get("card"))
+        self.process.believed = ("MethodError",)
+        return card
 
     def started(self, backbone: str, read: list[Path], denied: list[Path]) -> WorkerProcess:
         """The process, within bubblewrap where the request says so; the backbone's weights are bound into it."""
+        readable = [*read, *weight_places(backbone)]
+        policy = Policy([*map(str, readable)], [*map(str, denied)], late=is_file_name(backbone)).told()
         if not self.bwrap:
-            return WorkerProcess(self.request.limits.memory)
-        wrap = partial(contained, read=[*read, *weight_places(backbone)], hidden=denied, bwrap=self.bwrap)
-        return WorkerProcess(self.request.limits.memory, lambda command, scratch: wrap(command, scratch))
+            return WorkerProcess(self.request.limits.memory, policy=policy)
+        hidden = [*denied, *map(Path, data_of_libraries())]
+        wrap = partial(contained, read=readable, hidden=hidden, bwrap=self.bwrap)
+        return WorkerProcess(self.request.limits.memory, lambda command, scratch: wrap(command, scratch), policy)
 
     def readable(self, method: MethodRef, backbone: str) -> list[Path]:
         """What the method may read beside Python's libraries: this package, the method's code, what the user allows."""
@@ -125,11 +143,23 @@ def method_places(method: MethodRef) -> list[Path]:
     return [method.folder or method.path, method.path]
 
 
+def hidden_from(request: Request, method: MethodRef) -> list[Path]:
+    """What a run hides from its method: :func:`hidden_places`, runs wherever they are, and the originals of real data.
+
+    What holds the method itself, a ``--runs .`` beside it say, cannot be hidden as a whole.
+    """
+    places = Places.given(request.data_root, request.hub_root)
+    given = [place.absolute() for place in (request.runs, request.out, places.root, places.hub_root) if place]
+    own = [place.resolve() for place in method_places(method)]
+    given = [place for place in given if not any(mine.is_relative_to(place.resolve()) for mine in own)]
+    return [*hidden_places(method.folder, request.store), *given]
+
+
 def hidden_places(submission: Path | None = None, store: Path | None = None) -> list[Path]:
     """What no method needs, wherever it lies: labels and captions of test pictures, and the pictures themselves.
 
-    Parts of this package, the ``store`` of decoded pictures (by default the user's), manifests of first use, and the
-    records of the ``submission`` that the method is of, if it is of one.
+    Parts of this package, the ``store`` of decoded pictures (by default the user's), manifests of first use, and runs
+    and records in the folder of the ``submission`` that the method is of, if it is of one.
     """
     from vlcl_bench.common.places import data_home
     from vlcl_bench.data.store import default_root
@@ -138,8 +168,19 @@ def hidden_places(submission: Path | None = None, store: Path | None = None) -> 
     package = package_root() / "vlcl_bench"
     drawn = [place for world in worlds() for place in world.hidden]
     places = [package / "data" / "manifests", *drawn, *sorted((package / "protocols").glob("*.toml"))]
-    records = [] if submission is None else [submission / "runs"]
+    records = [] if submission is None else [submission / "runs", *run_folders(submission)]
     return [*places, *(place.absolute() for place in (store or default_root(), data_home(), *records))]
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """Folders below this one that hold a run or its record, whatever they are called, and files of records."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        if place != str(folder) and LEFT_BY_RUNS & set(files):
+            found.append(Path(place))
+            folders.clear()
+        found += [Path(place, name) for name in files if name in LEFT_BY_RUNS]
+    return found
 
 
 def weight_places(backbone: str) -> list[Path]:

@@ -23,6 +23,10 @@ MOST_HEADER = 64 << 20
 """Bytes of a header: the captions of a large task fit."""
 MOST_DIMENSIONS = 8
 MOST_ARRAYS = 64
+MOST_LEVELS = 16
+"""Objects and lists of a header within each other."""
+LONGEST_NUMBER = 20
+"""Signs of a whole number of 64 bits."""
 
 
 class WireError(Exception):
@@ -108,7 +112,8 @@ class Incoming:
 
     def _parsed(self, text: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
         try:
-            header = json.loads(text, parse_constant=_refuse)
+            header = json.loads(text, parse_constant=_refuse, parse_int=_small, parse_float=_finite)
+            _check_form(header)
         except (ValueError, RecursionError) as error:
             raise WireError(f"a header that is no JSON: {error}") from error
         listed = header.pop("arrays", None) if isinstance(header, dict) else None
@@ -137,3 +142,30 @@ def _described(entry: object) -> tuple[np.dtype, tuple[int, ...]]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _small(digits: str) -> int:
+    if len(digits) > LONGEST_NUMBER or not -(1 << 63) <= (number := int(digits)) < 1 << 63:
+        raise ValueError(f"{digits[:LONGEST_NUMBER]} has more than 64 bits")
+    return number
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:LONGEST_NUMBER]} is too large")
+    return number
+
+
+def _check_form(header: Any) -> None:
+    """Raise :class:`ValueError` for what our own code would trip over: deep nesting, and text that is no Unicode."""
+    level = [header]
+    for _ in range(MOST_LEVELS):
+        values = [part for whole in level for part in (whole.values() if isinstance(whole, dict) else whole)]
+        texts = [part for part in values if isinstance(part, str)]
+        texts += [name for whole in level if isinstance(whole, dict) for name in whole]
+        "".join(texts).encode()  # half of a pair of surrogates raises
+        level = [part for part in values if isinstance(part, (dict, list))]
+        if not level:
+            return
+    raise ValueError(f"more than {MOST_LEVELS} levels")

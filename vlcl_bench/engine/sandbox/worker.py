@@ -8,6 +8,7 @@ the process must first see to it that it ends with the harness.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from vlcl_bench.backbones.base import Backbone
     from vlcl_bench.engine.learner import InProcessLearner
+    from vlcl_bench.engine.sandbox.fences import Fences
     from vlcl_bench.engine.sandbox.wire import Message
     from vlcl_bench.engine.sandbox.worker_side import LentStream, Line
     from vlcl_bench.methods.base import Method
@@ -66,14 +68,16 @@ def error_header(error: BaseException, refused: Sequence[str]) -> dict[str, Any]
             known = explanation
     kind = type(known).__name__ if known else "MethodError"
     text = known.message if known else f"the method raised {type(error).__name__}: {error}"
+    if known is None and isinstance(error, OSError) and error.errno in (errno.EPERM, errno.EACCES):
+        text += ": it tried what a method may not do (docs/isolation.md says what), and the system refused it"
     return {"error": kind, "message": text[:4000], "hint": known.hint if known else None}
 
 
 class Worker:
     """What the calls of the harness do. A method is built in two steps: described first, then made."""
 
-    def __init__(self, line: Line) -> None:
-        self.line = line
+    def __init__(self, line: Line, fences: Fences | None = None) -> None:
+        self.line, self.fences = line, fences
         self.start: dict[str, Any] = {}
         self.backbone: Backbone
         self.method: type[Method]
@@ -103,13 +107,12 @@ class Worker:
             self.line.send({"reply": True, **header}, arrays)
 
     def on_start(self, message: Message) -> Reply:
-        """Load the backbone, then lock the door: from here on the audit hook is in force."""
+        """Load the backbone, then lock the door: from here on all fences stand."""
         import torch
 
         from vlcl_bench.backbones import load_backbone, weights_sha256
         from vlcl_bench.data.transforms import Augmentation
         from vlcl_bench.engine.provenance import settle_determinism, settle_precision
-        from vlcl_bench.engine.sandbox.audit import watch
         from vlcl_bench.engine.sandbox.worker_side import LentStream
         from vlcl_bench.protocols.budget import Budget
 
@@ -126,20 +129,17 @@ class Worker:
         os.chdir(start["scratch"])
         os.environ |= start["environment"]
         sys.dont_write_bytecode = True
-        watch([Path(place) for place in start["read"]], [start["scratch"]], [Path(place) for place in start["denied"]])
-        return {"backbone_sha256": digest}, []
+        assert self.fences is not None, "laid before anything else"
+        self.fences.last(map(Path, start["read"]), map(Path, start["denied"]))
+        told = {"fences": self.fences.held, "missing": self.fences.missing}
+        return {"backbone_sha256": digest, **told}, []
 
     def on_describe(self, message: Message) -> Reply:
         """Import the method and say what it is, with its settings."""
         from vlcl_bench.methods.card import MethodCard, make_settings
         from vlcl_bench.methods.registry import load_method
 
-        # Byte code beside the source could be another program than the source whose hash is in the record.
-        before, sys.pycache_prefix = sys.pycache_prefix, os.path.join(self.start["scratch"], "no-bytecode")
-        try:
-            self.method = load_method(message.header["method"])
-        finally:
-            sys.pycache_prefix = before
+        self.method = load_method(message.header["method"])
         chosen, scale = message.header["settings"], message.header["scale"]
         self.settings = make_settings(self.method, chosen, scale)
         return {"card": MethodCard.of(self.method, chosen, scale).model_dump(mode="json")}, []
@@ -231,15 +231,21 @@ class Worker:
 
 
 def main() -> None:
-    """Serve on the socket whose number is the only argument."""
-    die_with_parent()
+    """Serve on the socket whose number is the only argument; standard input says what may be opened."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the harness's, which ends this process
+    from vlcl_bench.engine.sandbox import fences, seccomp, warden
+
+    if sys.platform == "linux" and seccomp.why_not():
+        warden.stay_behind()
+    die_with_parent()
+    raised = fences.Fences(fences.Policy.heard(sys.stdin.read()), os.environ["TMPDIR"])
+    raised.first()
     # What the method prints must be seen even if the process is ended without warning.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     from vlcl_bench.engine.sandbox.worker_side import HarnessGoneError, Line
 
     try:
-        Worker(Line(socket.socket(fileno=int(sys.argv[1])))).serve()
+        Worker(Line(socket.socket(fileno=int(sys.argv[1]))), raised).serve()
     except HarnessGoneError:
         os._exit(0)
 

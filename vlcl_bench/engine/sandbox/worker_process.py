@@ -13,31 +13,27 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vlcl_bench.engine.sandbox.environment import KEPT
 from vlcl_bench.engine.sandbox.limits import shown
+from vlcl_bench.engine.sandbox.output import Output, plain
+from vlcl_bench.engine.sandbox.said import ERRORS, how_it_ended, sent_error
 from vlcl_bench.engine.sandbox.wire import Incoming, Message, WireError, pack
-from vlcl_bench.errors import IntegrityError, MachineError, MethodError, UsageError, VlclError
+from vlcl_bench.errors import MachineError, MethodError, VlclError
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at the memory and the clock."""
 MOST_QUEUED = 1 << 30
 """Bytes waiting to be taken by the process, beyond which nothing more is read from it."""
+MOMENT = 0.5
+"""Seconds that a process has to end when it is told to, before it is killed."""
 GRACE = 5.0
 """Seconds that a process has to end once its line is closed."""
-KEPT_ENVIRONMENT = (
-    "PATH", "HOME", "LANG", "LC_", "TZ", "OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "CUDA_", "CUBLAS_", "NVIDIA_",
-    "LD_LIBRARY_PATH", "TORCH_", "PYTORCH_", "PYTHONHASHSEED", "PYTHONUTF8", "VIRTUAL_ENV", "HF_HOME", "HF_HUB_CACHE",
-    "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "XDG_CACHE_HOME", "VLCL_TRACEBACK", "ATEN_", "DNNL_", "ONEDNN_",
-)  # fmt: skip
-"""Variables, or beginnings of them, that a method's process gets; tokens and the places of data are not among them."""
-ERRORS: dict[str, type[VlclError]] = {
-    error.__name__: error for error in (UsageError, IntegrityError, MethodError, MachineError)
-}
 AGAIN = "Finished stages are kept: the same command goes on from there."
 Handler = Callable[[Message], tuple[dict[str, Any], Sequence[np.ndarray]] | None]
 """What answers a question of the process's, or ``None`` where none is expected."""
@@ -52,7 +48,7 @@ def package_root() -> Path:
 
 def worker_environment(scratch: Path) -> dict[str, str]:
     """The environment of a method's process: what Python and torch need, and nothing of the user's."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT_ENVIRONMENT)}
+    kept = {name: value for name, value in os.environ.items() if name in KEPT}
     return kept | {"PYTHONPATH": str(package_root()), "TMPDIR": str(scratch)}
 
 
@@ -63,7 +59,13 @@ class WorkerProcess:
     anything that is no proper reply; the process is then gone. Use it as a context manager, or :meth:`close` it.
     """
 
-    def __init__(self, memory: int | None = None, wrap: Wrapper = lambda command, scratch: command) -> None:
+    _output: Output | None = None
+    believed: Collection[str] = tuple(ERRORS)
+    """Kinds of errors that the process may name; any other is the method's."""
+
+    def __init__(
+        self, memory: int | None = None, wrap: Wrapper = lambda command, scratch: command, policy: str = ""
+    ) -> None:
         self.memory = memory
         self.seconds = 3600.0
         self.scratch = Path(tempfile.mkdtemp(prefix="vlcl-method-")).resolve()
@@ -75,11 +77,13 @@ class WorkerProcess:
         self._queued = 0
         number = theirs.fileno()
         command = [sys.executable, "-P", "-m", "vlcl_bench.engine.sandbox.worker", str(number)]
+        # What the method prints must not mix with the command's own answer, which is on standard output.
+        self._output = Output()
         try:
-            # What the method prints must not mix with the command's own answer, which is on standard output.
             self._process = subprocess.Popen(
-                wrap(command, self.scratch), stdin=subprocess.DEVNULL, stdout=2, pass_fds=[number],
-                env=worker_environment(self.scratch), start_new_session=True,
+                wrap(command, self.scratch), stdin=subprocess.PIPE, stdout=self._output.theirs,
+                stderr=self._output.theirs, pass_fds=[number], env=worker_environment(self.scratch),
+                start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             self._line.close()
@@ -87,6 +91,11 @@ class WorkerProcess:
             raise MachineError(f"the method's process cannot be started: {error}") from error
         finally:
             theirs.close()
+            self._output.begin()
+        with contextlib.suppress(OSError):  # it has ended, and will be missed at the first call
+            assert self._process.stdin is not None
+            self._process.stdin.write(policy.encode())
+            self._process.stdin.close()
 
     def __enter__(self) -> WorkerProcess:
         return self
@@ -138,7 +147,7 @@ class WorkerProcess:
                         raise WireError(f"a reply with more than {most} bytes")
                     return message
                 if "error" in received:
-                    raise _sent_error(received)
+                    raise sent_error(received, self.believed)
                 if "progress" in received:
                     progress(*_progress(received["progress"]))
                 else:
@@ -249,27 +258,24 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             code = None
         self.close()
-        if code is None:
-            how = "closed its line to the harness"
-        elif code < 0 or code > 128:
-            number = -code if code < 0 else code - 128
-            name = signal.Signals(number).name if number in set(signal.Signals) else "unknown"
-            how = f"was ended by signal {number} ({name})"
-            how += ", which is what the system does where memory runs out" if name == "SIGKILL" else ""
-        else:
-            how = f"ended with exit code {code}"
+        how = how_it_ended(code)
         return MethodError(f"the method's process {how} while {doing}", f"{AGAIN} What it said is above.")
 
     def close(self) -> None:
         """End the process and all that it started, and delete its scratch folder; harmless when done already."""
         self._line.close()
         if self._process.poll() is None:
+            # A warden ends what is left of the method's, itself last (:mod:`vlcl_bench.engine.sandbox.warden`).
             for pid in reversed(self._pids()):
                 with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(pid, signal.SIGTERM if pid == self.pid else signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(MOMENT)
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+        if self._output is not None:
+            self._output.end()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
@@ -280,18 +286,6 @@ def _resident(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
-
-
-def _sent_error(header: dict[str, Any]) -> VlclError:
-    """An error that the process sent, of a known kind and as plain text."""
-    hint = header.get("hint")
-    kind = ERRORS.get(str(header["error"]), MethodError)
-    return kind(plain(header.get("message")), plain(hint) if hint else None)
-
-
-def plain(text: object, most: int = 4000) -> str:
-    """Text of the process's without what could drive a terminal."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in str(text)[:most])
 
 
 def _progress(sent: object) -> tuple[int, int, str]:

@@ -19,6 +19,10 @@ from vlcl_bench.synthesis.loan import SyntheticSet
 from vlcl_bench.synthesis.store import Made
 from vlcl_bench.tasks import LabelSet
 
+OWN_FOLDER = (
+    "A method may read its own folder and what it is given (docs/isolation.md). Weights from elsewhere are named with "
+    "--allow-read PATH."
+)
 ENDLESS = 1 << 62
 """The harness is trusted with any amount."""
 
@@ -159,6 +163,5 @@ def require_none(refused: Sequence[str]) -> None:
         more = f"; and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise MethodError(
             f"the method tried to {refused[0]}{more}; it was refused",
-            "A method may read its own folder and what it is given (docs/isolation.md). Weights from elsewhere "
-            "are named with --allow-read PATH.",
+            OWN_FOLDER,
         )
