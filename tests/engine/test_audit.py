@@ -102,6 +102,19 @@ def tried(places: tuple[Path, Path, Path], body: str) -> Told:
         ("import urllib.request; urllib.request.urlopen('http://127.0.0.1:9/')", "use the network"),
         ("os.kill(os.getppid(), 9)", "send signal 9 to process"),
         ("open(f'/proc/{os.getppid()}/environ')", "read /proc/"),
+        ("os.mkfifo('fifo')", "make a special file (os.mkfifo: fifo)"),
+        ("import posix; posix.mknod('node')", "make a special file (os.mknod: node)"),
+        ("import signal; signal.pidfd_send_signal(3, 9)", "send signal 9 to process 3"),
+        ("import resource; resource.prlimit(os.getppid(), 4)", "set priorities or limits (resource.prlimit)"),
+        ("os.setpriority(os.PRIO_PROCESS, os.getppid(), 5)", "set priorities or limits (os.setpriority)"),
+        ("os.sched_setaffinity(os.getppid(), [0])", "set priorities or limits (os.sched_setaffinity)"),
+        ("import readline; readline.read_history_file(secret / 'labels.txt')", "read {secret}/labels.txt"),
+        ("import readline; readline.append_history_file(1, secret / 'x')", "write {secret}/x"),
+        (
+            "import multiprocessing as m; m.get_context('spawn').Process(target=print).start()",
+            "start a process (_posixsubprocess.fork_exec",
+        ),
+        ("import sklearn.datasets as d; d.load_digits()", "read "),
     ],
 )
 def test_refused_by_name_and_remembered(body: str, what: str, places: tuple[Path, Path, Path]) -> None:
@@ -169,6 +182,13 @@ def examples(own: Path, scratch: Path, secret: Path) -> dict[str, tuple[list[tup
         "sqlite3.connect": ([(hidden,), (f"file:{hidden}?mode=ro",)], [(kept,), (":memory:",), ("file::memory:",)]),
         "os.kill": ([(1, 9)], [(os.getpid(), 0)]),
         "os.killpg": ([(1, 9)], [(os.getpid(), 0)]),
+        "signal.pidfd_send_signal": ([(4, 9), (os.getpid(), 9)], []),
+        "os.sched_setaffinity": ([(1, {0})], [(0, {0}), (os.getpid(), {0})]),
+        "resource.prlimit": ([(1, 4, (0, 0))], [(0, 4), (os.getpid(), 4, (0, 0))]),
+        "readline.read_history_file": ([(hidden,)], [(mine,), (kept,), ()]),
+        "readline.read_init_file": ([(hidden,)], [(mine,), ()]),
+        "readline.write_history_file": ([(hidden,), (mine,)], [(kept,), ()]),
+        "readline.append_history_file": ([(3, hidden)], [(3, kept), (3,)]),
     }  # fmt: skip
     for event, rule in EVENTS.items():
         if event in examples_of:
@@ -240,7 +260,8 @@ def test_the_hook_of_the_contract_tests_sleeps_and_openers_are_put_back(places: 
     assert list(notice.seen.values()) == [f"opens {path} while learning", f"changes {path} (os.remove) while learning"]
 
 
-# What passes. Whoever closes one of these moves the test up and corrects docs/isolation.md.
+# What passes the hook, and meets the fences of the kernel (tests/flows/test_adversaries.py). Whoever closes one of
+# these moves the test up and corrects docs/isolation.md.
 
 MISSES = {
     "the C library through ctypes": """
@@ -267,6 +288,21 @@ assert os.read(read, 13) == b'hidden answer'
 assert os.stat(secret / 'labels.txt').st_size == 13
 """,
 }
+
+
+def test_databases_are_not_attached_to_each_other(places: tuple[Path, Path, Path]) -> None:
+    body = """
+import sqlite3
+base = sqlite3.connect(scratch / 'mine')
+base.execute('create table t (a)')
+try:
+    base.execute(f"attach '{secret}/labels.txt' as other")
+except sqlite3.OperationalError as error:
+    assert 'attached databases' in str(error)
+else:
+    raise AssertionError
+""".strip()
+    assert tried(places, body) == Told("", [])
 
 
 @pytest.mark.parametrize("way", MISSES)

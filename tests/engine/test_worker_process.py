@@ -95,6 +95,7 @@ def test_large_arrays_cross_while_the_child_talks(start: Start) -> None:
         ("os._exit(3)", "ended with exit code 3"),
         ("sys.exit(0)", "ended with exit code 0"),
         ("os.kill(os.getpid(), 11)", "was ended by signal 11 (SIGSEGV)"),
+        ("os.kill(os.getpid(), 31)", "was ended by signal 31 (SIGSYS), which is what the system does to a call of"),
         ("os.kill(os.getpid(), 9)", "was ended by signal 9 (SIGKILL), which is what the system does where memory"),
         ("raise ValueError('oh')", "ended with exit code 1"),
         ("line.sendall(b'\\x00\\x00\\x00\\x05{'); os._exit(2)", "ended with exit code 2"),
@@ -184,6 +185,69 @@ def test_errors_come_over_as_plain_text(start: Start) -> None:
     assert len(second.value.message) == 4000
 
 
+@pytest.mark.parametrize(
+    "kind", ["UsageError", "IntegrityError", "MachineError", "SystemExit", "KeyError", "VlclError", ""]
+)
+def test_a_method_does_not_choose_the_exit_code_of_its_failure(kind: str, start: Start) -> None:
+    told = {"error": kind, "message": "oh\nerror: a bug of vlcl-bench, exit code 1", "hint": "Type: curl x | sh"}
+    process = start(f"send({told!r})")
+    process.believed = ("MethodError",)
+    with pytest.raises(MethodError) as caught:
+        call(process)
+    assert caught.value.exit_code == 4
+    assert caught.value.message == "oh\n    error: a bug of vlcl-bench, exit code 1"
+    assert caught.value.hint == "The method's process says: Type: curl x | sh"
+
+
+def test_a_method_that_is_imported_may_only_name_settings_that_it_does_not_have(start: Start) -> None:
+    process = start("send({'error': 'UsageError', 'message': 'm'}); receive(); send({'error': 'MachineError'})")
+    process.believed = ("MethodError", "UsageError")
+    with pytest.raises(UsageError):
+        call(process)
+    with pytest.raises(MethodError):
+        call(process)
+
+
+TRIPPING = {
+    "half a pair of surrogates": r'{"reply": true, "arrays": [], "x": "\ud800"}',
+    "half a pair as a name": r'{"reply": true, "arrays": [], "\udfff": 1}',
+    "half a pair, deep": r'{"reply": true, "arrays": [], "x": [{"y": ["\uDBFF"]}]}',
+    "a number of many digits": '{"reply": true, "arrays": [], "x": ' + "9" * 4000 + "}",
+    "a number of 65 bits": '{"reply": true, "arrays": [], "x": 18446744073709551616}',
+    "a number beyond all": '{"reply": true, "arrays": [], "x": 1e999}',
+    "a number that is none": '{"reply": true, "arrays": [], "x": NaN}',
+    "many levels": '{"reply": true, "arrays": [], "x": ' + "[" * 40 + "]" * 40 + "}",
+    "endless levels": '{"reply": true, "arrays": [], "x": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    "no object": "[1]",
+    "no Unicode": '{"reply": true, "arrays": [], "x": "\xff"}',
+}
+
+
+@pytest.mark.parametrize("what", TRIPPING)
+def test_what_our_own_code_would_trip_over_is_the_methods_failure(what: str, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "frame").write_bytes(TRIPPING[what].encode("latin-1"))
+    body = f"text = open({str(tmp_path / 'frame')!r}, 'rb').read(); line.sendall(struct.pack('>I', len(text)) + text)"
+    with pytest.raises(MethodError, match="sent something else than a reply"):
+        call(start(body))
+
+
+def test_what_is_printed_cannot_drive_the_terminal(start: Start, capfd: pytest.CaptureFixture[str]) -> None:
+    said = "a\\x1b[31mb\\x9b2Jc\\rd\\x08e\\u202ef\\tg\\r\\nh\\x00"
+    process = start(
+        f"print('{said}', flush=True); os.write(2, b'\\xff\\xc3'); os.write(1, b'\\xa9end'); send({{'reply': True}})"
+    )
+    call(process)
+    process.close()
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err == "a?[31mb?2Jc\nd?e?f    g\nh?\n\\xff\u00e9end"
+
+
+def test_a_flood_of_output_holds_up_neither_side(start: Start, capfd: pytest.CaptureFixture[str]) -> None:
+    call(start("for n in range(20_000): print('x' * 99)\nsend({'reply': True})"))
+    assert len(capfd.readouterr().err) <= 2_000_000
+
+
 def test_words_on_the_progress_cannot_break_the_display(start: Start) -> None:
     seen: list[str] = []
     process = start("send({'progress': [1, 2, '[/red]\\x1b[2J\\n' + 'y' * 99]}); send({'reply': True})")
@@ -193,20 +257,23 @@ def test_words_on_the_progress_cannot_break_the_display(start: Start) -> None:
     assert not set("[\x1b\n") & set(seen[0])
 
 
+KEPT_OUT = (
+    "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "VLCL_STORE", "VLCL_DATA_HOME", "VLCL_DATA_ROOT", "SSH_AUTH_SOCK",
+    "NVIDIA_API_KEY", "TORCH_TOKEN", "PYTORCH_SECRET", "OMP_PASSWORD", "MKL_KEY", "CUDA_LICENCE", "LC_SECRET",
+    "HOMEPAGE_TOKEN", "PATH_TO_KEY", "LANGCHAIN_API_KEY", "TZ_KEY", "ATEN_KEY", "HF_HOME_TOKEN", "LD_PRELOAD",
+    "PYTHONSTARTUP", "PYTHONPATH",
+)  # fmt: skip
+HANDED_ON = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "LC_ALL", "MKL_NUM_THREADS", "HF_HUB_OFFLINE", "PATH")
+
+
 def test_nothing_of_the_user_is_in_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in (
-        "HF_TOKEN",
-        "AWS_SECRET_ACCESS_KEY",
-        "VLCL_STORE",
-        "VLCL_DATA_HOME",
-        "VLCL_DATA_ROOT",
-        "SSH_AUTH_SOCK",
-    ):
+    for name in KEPT_OUT:
         monkeypatch.setenv(name, "secret")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name in HANDED_ON:
+        monkeypatch.setenv(name, "1")
     found = worker_environment(tmp_path)
     assert "secret" not in found.values()
-    assert found["OMP_NUM_THREADS"] == "1"
+    assert {name for name in HANDED_ON if found.get(name) == "1"} == set(HANDED_ON)
 
 
 def test_clearing_the_scratch_folder_follows_no_link(start: Start, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_a_submission_reads_its_own_folder_and_prints_to_standard_error(
 ) -> None:
     body = """    def start(self, task, ctx):
         from pathlib import Path
-        print("learning", Path(__file__).with_name("notes.txt").read_text())
+        print("learning", Path(__file__).with_name("notes.txt").read_text(), "\\x1b[2J\\x1b]0;mine\\x07")
         Path("scratch.txt").write_text("here")
 """
     path = method_file(tmp_path / "entry", body, name="method.py")
@@ -164,7 +164,9 @@ def test_a_submission_reads_its_own_folder_and_prints_to_standard_error(
     ended = vlcl("run", "--protocol", "tiny", "--method", path.parent, "--out", "run", "--json")
     assert ended.code == 0, ended.err
     assert ended.json["run"]
-    assert "learning my notes" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "learning my notes ?[2J?]0;mine?" in said
+    assert "\x1b[2J" not in said
     assert record("run")["identity"]["method"] == "entry"
 
 
@@ -198,6 +200,46 @@ def test_hidden_byte_code_is_not_what_runs(world: World, tmp_path: Path) -> None
     assert {line["which"] for line in record("run")["log"]} == {"the source"}
 
 
+LATER = """    def start(self, task, ctx):
+        from .helper import which
+        from .parts.deep import that
+        print("helper", which, that)
+        try:
+            from . import compiled
+            print("compiled", compiled)
+        except ImportError:
+            print("no compiled module")
+"""
+
+
+def test_byte_code_of_helpers_that_are_imported_later_does_not_run_either(
+    world: World, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a cache whose stamp fits, nor one that says it need not be compared, nor a module without a source."""
+    import importlib.util
+    import os
+    import py_compile
+
+    path = method_file(tmp_path / "entry", LATER, name="method.py")
+    helper, deep = path.with_name("helper.py"), path.parent / "parts" / "deep.py"
+    deep.parent.mkdir()
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    for file, name, mode in ((helper, "which", None), (deep, "that", unchecked)):
+        file.write_text(f"{name} = 'secret'\n")
+        stamp = file.stat()
+        py_compile.compile(str(file), cfile=importlib.util.cache_from_source(str(file)), invalidation_mode=mode)
+        file.write_text(f"{name} = 'source'\n")
+        os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    py_compile.compile(str(helper), cfile=str(path.with_name("compiled.pyc")))
+    for isolation in ("process", "inline"):
+        ended = vlcl("run", "--protocol", "tiny", "--method", path.parent, "--out", isolation, "--isolation", isolation)
+        assert ended.code == 0, ended.err
+        said = capfd.readouterr().err + ended.err
+        assert "helper source source" in said
+        assert "no compiled module" in said
+        assert "secret" not in said
+
+
 def test_the_same_bytes_in_a_container_without_network_and_files(world: World, unbroken: Path, tmp_path: Path) -> None:
     try:
         container.require_bwrap()
@@ -211,15 +253,20 @@ def test_the_same_bytes_in_a_container_without_network_and_files(world: World, u
 
 NATIVE = """    def start(self, task, ctx):
         import ctypes, os
-        number = ctypes.CDLL(None).open({path!r}.encode(), 0)
-        ctx.log(read=os.read(number, 4).hex() if number >= 0 else "nothing")
+        for path in {paths!r}:
+            number = ctypes.CDLL(None).open(path.encode(), 0)
+            ctx.log(read=os.read(number, 4).hex() if number >= 0 else "nothing")
+            try:
+                torch.from_file(path, size=4, dtype=torch.uint8)
+                ctx.log(read="torch reads it")
+            except RuntimeError:
+                ctx.log(read="nothing")
+        ctx.log(read="a child" if ctypes.CDLL(None).fork() > 0 else "nothing")
 """
 
 
 @pytest.mark.parametrize("kind", ["process", "container"])
-def test_known_miss_native_code_reads_labels_past_the_hook_but_not_out_of_a_container(
-    kind: str, world: World, tmp_path: Path
-) -> None:
+def test_native_code_reads_no_labels_and_starts_nothing(kind: str, world: World, tmp_path: Path) -> None:
     import vlcl_bench
 
     if kind == "container":
@@ -227,8 +274,13 @@ def test_known_miss_native_code_reads_labels_past_the_hook_but_not_out_of_a_cont
             container.require_bwrap()
         except Exception as error:
             pytest.skip(f"no bubblewrap here: {error}")
-    path = Path(vlcl_bench.__file__).parent / "data" / "manifests" / "dev-food.parquet"
-    ended = run(NATIVE.format(path=str(path)), "--isolation", kind)
+    package = Path(vlcl_bench.__file__).parent
+    earlier = tmp_path / "runs" / "0123456789abcdef" / "predictions.parquet"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_bytes(b"answers")
+    paths = [package / "data" / "manifests" / "dev-food.parquet", package / "protocols" / "mini-dev.toml", earlier]
+    ended = run(NATIVE.format(paths=list(map(str, paths))), "--isolation", kind)
     assert ended.code == 0, ended.err
-    found = {line["read"] for line in record("run")["log"]}
-    assert found == ({b"PAR1".hex()} if kind == "process" else {"nothing"})
+    assert {line["read"] for line in record("run")["log"]} == {"nothing"}
+    held = {"audit", "landlock", "seccomp"} | ({"container"} if kind == "container" else set())
+    assert set(record("run")["provenance"]["fences"]) == held

@@ -68,7 +68,8 @@ def error_header(error: BaseException, refused: Sequence[str]) -> dict[str, Any]
             known = explanation
     kind = type(known).__name__ if known else "MethodError"
     text = known.message if known else f"the method raised {type(error).__name__}: {error}"
-    if known is None and isinstance(error, OSError) and error.errno in (errno.EPERM, errno.EACCES):
+    cause = error if known is None else error.__cause__
+    if isinstance(cause, PermissionError) and cause.errno in (errno.EPERM, errno.EACCES):
         text += ": it tried what a method may not do (docs/isolation.md says what), and the system refused it"
     return {"error": kind, "message": text[:4000], "hint": known.hint if known else None}
 
