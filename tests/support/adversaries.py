@@ -275,7 +275,8 @@ HARNESS = kinds(
         "os.sched_setaffinity": "os.sched_setaffinity(harness, os.sched_getaffinity(harness))\nfound = True",
         "sched_setaffinity": (
             "mask = ctypes.create_string_buffer(128)\n"
-            "libc.syscall((204, 123)[this_architecture().column], harness, 128, mask)\nfound = call('sched_setaffinity', harness, 128, mask) == 0"
+            "libc.syscall((204, 123)[this_architecture().column], harness, 128, mask)\n"
+            "found = call('sched_setaffinity', harness, 128, mask) == 0"
         ),
         "os.setpriority": "os.setpriority(0, harness, os.getpriority(0, harness))\nfound = True",
         "setpriority": "found = call('setpriority', 0, harness, os.getpriority(0, harness)) == 0",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -109,7 +110,7 @@ class Supervisor:
 
     def started(self, backbone: str, read: list[Path], denied: list[Path]) -> WorkerProcess:
         """The process, within bubblewrap where the request says so; the backbone's weights are bound into it."""
-        readable = [*read, *weight_places(backbone)]
+        readable = [*read, *weight_places(backbone), *plugin_places()]
         policy = Policy([*map(str, readable)], [*map(str, denied)], late=is_file_name(backbone)).told()
         if not self.bwrap:
             return WorkerProcess(self.request.limits.memory, policy=policy)
@@ -181,6 +182,14 @@ def run_folders(folder: Path) -> list[Path]:
             folders.clear()
         found += [Path(place, name) for name in files if name in LEFT_BY_RUNS]
     return found
+
+
+def plugin_places() -> list[Path]:
+    """Where the packages lie that worlds come from, of which the process imports some to find its backbone."""
+    from vlcl_bench.data.world import worlds
+
+    packages = {type(world).__module__.partition(".")[0] for world in worlds()}
+    return sorted(Path(place).absolute() for name in packages for place in getattr(sys.modules[name], "__path__", ()))
 
 
 def weight_places(backbone: str) -> list[Path]:

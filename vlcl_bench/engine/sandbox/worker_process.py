@@ -49,7 +49,8 @@ def package_root() -> Path:
 def worker_environment(scratch: Path) -> dict[str, str]:
     """The environment of a method's process: what Python and torch need, and nothing of the user's."""
     kept = {name: value for name, value in os.environ.items() if name in KEPT}
-    return kept | {"PYTHONPATH": str(package_root()), "TMPDIR": str(scratch)}
+    # Weights that come from the hub are in its cache by now: the harness has loaded them.
+    return kept | {"PYTHONPATH": str(package_root()), "TMPDIR": str(scratch), "HF_HUB_OFFLINE": "1"}
 
 
 class WorkerProcess:
