@@ -19,6 +19,7 @@ from vlcl_bench.engine.sandbox import seccomp
 from vlcl_bench.engine.sandbox.fences import Policy, words_on_missing
 from vlcl_bench.engine.sandbox.landlock import open_places
 from vlcl_bench.engine.sandbox.syscalls import ARCHITECTURES, NEWEST, NUMBERS, Architecture
+from vlcl_bench.engine.sandbox.worker_process import WorkerProcess
 
 ME = 4711
 EPERM, ENOSYS = seccomp.REFUSE | errno.EPERM, seccomp.REFUSE | errno.ENOSYS
@@ -180,3 +181,37 @@ def test_what_was_started_does_not_outlive_the_method(end: str, code: int | None
     while psutil.pid_exists(orphan) and psutil.Process(orphan).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+BARE = """
+import ctypes, os, sys, time
+from vlcl_bench.engine.sandbox import landlock, seccomp, worker
+seccomp.why_not = lambda: "no filters here"
+landlock.version = lambda: 0
+def serve(self):
+    self.line.next_call()
+    self.fences.last([], [])
+    if not ctypes.CDLL(None).fork():
+        os.setsid()
+        time.sleep(300)
+    self.line.send({"reply": True, "held": self.fences.held, "missing": self.fences.missing, "pid": os.getpid()})
+    time.sleep(300)
+worker.Worker.serve = serve
+sys.argv = ["worker", sys.argv[1]]
+worker.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans fall to a warden on Linux only")
+def test_without_fences_of_the_kernel_it_is_said_and_a_warden_ends_what_was_started() -> None:
+    process = WorkerProcess(wrap=lambda command, scratch: [sys.executable, "-P", "-c", BARE, command[-1]])
+    try:
+        told = process.call({"call": "start"}, doing="starting").header
+        assert told["held"] == ["audit"]
+        assert told["missing"] == {"landlock": "this kernel has no Landlock", "seccomp": "no filters here"}
+        assert told["pid"] != process.pid
+        left = psutil.Process(process.pid).children(recursive=True)
+        assert len(left) == 2
+    finally:
+        process.close()
+    assert [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []

@@ -11,7 +11,7 @@ from support.harness import method_file, vlcl
 
 from vlcl_bench.engine.prepare import Request
 from vlcl_bench.engine.sandbox import container
-from vlcl_bench.engine.sandbox.supervisor import supervised
+from vlcl_bench.engine.sandbox.supervisor import hidden_from, supervised
 from vlcl_bench.errors import MachineError, MethodError, UsageError
 from vlcl_bench.methods.card import MethodCard
 from vlcl_bench.methods.registry import MethodRef
@@ -111,3 +111,38 @@ def test_a_card_is_plain_data_that_crosses_as_it_is() -> None:
     card = MethodCard.of(MethodRef.parse("l2").load(), {"weight": 0.5}, "mini")
     assert (card.title, card.settings["weight"], card.defaults["weight"]) == ("l2 baseline", 0.5, 0.1)
     assert MethodCard.read(json.loads(json.dumps(card.model_dump(mode="json")))) == card
+
+
+@pytest.mark.parametrize("needed", ["method", "file", "python", "package"])
+def test_what_is_hidden_never_holds_what_the_method_needs(
+    needed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = method_file(tmp_path / "all" / "entry", "    pass\n", name="method.py").parent
+    for name in ("data", "other", "entry/runs/1", "entry/tried/2"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+    for name in ("entry/runs/1/run.json", "entry/tried/2/journal.jsonl", "entry/notes.json"):
+        (tmp_path / "all" / name).write_text("{}")
+    (tmp_path / "all" / "python").mkdir()
+    if needed == "python":
+        monkeypatch.setattr("sys.prefix", str(tmp_path / "all" / "python"))
+    if needed == "package":
+        monkeypatch.setattr("vlcl_bench.engine.sandbox.supervisor.package_root", lambda: tmp_path / "all" / "python")
+    method = MethodRef.parse(str(entry / "method.py") if needed == "file" else str(entry))
+    request = Request("mini-dev", str(entry), runs=tmp_path / "all", out=tmp_path / "out", store=tmp_path / "store")
+    hidden = {path.resolve() for path in hidden_from(request, method)}
+    whole = {tmp_path / "all" / name for name in ("data", "other")} | {tmp_path / "out", tmp_path / "store"}
+    assert whole <= hidden
+    assert not {entry, entry / "method.py", tmp_path / "all"} & hidden
+    assert (tmp_path / "all" / "python" in hidden) == (needed in ("method", "file"))
+    below = {entry / "runs", entry / "tried" / "2"} if needed != "file" else {entry / "runs", entry / "tried"}
+    assert below <= hidden
+    assert (entry / "notes.json" in hidden) == (needed == "file")
+
+
+def test_originals_of_real_data_are_hidden(tmp_path: Path) -> None:
+    entry = method_file(tmp_path / "entry", "    pass\n", name="method.py").parent
+    (entry / "photos").mkdir()
+    request = Request("mini-dev", str(entry), data_root=entry / "photos", hub_root=tmp_path / "entry")
+    hidden = hidden_from(request, MethodRef.parse(str(entry)))
+    assert entry / "photos" in hidden
+    assert entry not in hidden

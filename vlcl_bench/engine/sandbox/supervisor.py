@@ -16,9 +16,10 @@ from vlcl_bench.data.interface import Places
 from vlcl_bench.engine.journal import JOURNAL_NAME
 from vlcl_bench.engine.learner import Learner
 from vlcl_bench.engine.prepare import Request
-from vlcl_bench.engine.sandbox.audit import data_of_libraries
+from vlcl_bench.engine.sandbox.audit import SYSTEM, data_of_libraries, library_places
 from vlcl_bench.engine.sandbox.container import contained, require_bwrap
 from vlcl_bench.engine.sandbox.fences import Policy
+from vlcl_bench.engine.sandbox.landlock import open_places
 from vlcl_bench.engine.sandbox.learner import SandboxedLearner
 from vlcl_bench.engine.sandbox.worker_process import WorkerProcess, package_root
 from vlcl_bench.errors import IntegrityError, UsageError
@@ -147,13 +148,18 @@ def method_places(method: MethodRef) -> list[Path]:
 def hidden_from(request: Request, method: MethodRef) -> list[Path]:
     """What a run hides from its method: :func:`hidden_places`, runs wherever they are, and the originals of real data.
 
-    What holds the method itself, a ``--runs .`` beside it say, cannot be hidden as a whole.
+    What holds the method itself, this package or Python (a ``--runs .`` say, or data beside an environment) cannot be
+    hidden as a whole: what is in it without them is.
     """
     places = Places.given(request.data_root, request.hub_root)
     given = [place.absolute() for place in (request.runs, request.out, places.root, places.hub_root) if place]
-    own = [place.resolve() for place in method_places(method)]
-    given = [place for place in given if not any(mine.is_relative_to(place.resolve()) for mine in own)]
-    return [*hidden_places(method.folder, request.store), *given]
+    needed = [*method_places(method), package_root(), Path(sys.prefix), Path(sys.base_prefix)]
+    kept = [place.resolve() for place in (*needed, *map(Path, (*library_places(), *SYSTEM)))]
+    hidden = hidden_places(method.folder, request.store)
+    for place in map(Path.resolve, given):
+        within = [str(need) for need in kept if need.is_relative_to(place)]
+        hidden += map(Path, open_places([str(place)], within))
+    return hidden
 
 
 def hidden_places(submission: Path | None = None, store: Path | None = None) -> list[Path]:
