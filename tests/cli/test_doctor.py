@@ -20,7 +20,7 @@ from vlcl_bench.errors import IntegrityError
 from vlcl_bench.mini.clip.load import CHECKPOINT
 from vlcl_bench.mini.world import BACKBONE
 
-TOPICS = {"processor", "cuda", "precision", "versions", "disk", "store", "data", "backbone", "speed"}
+TOPICS = {"processor", "cuda", "fences", "precision", "versions", "disk", "store", "data", "backbone", "speed"}
 
 
 @pytest.fixture(autouse=True)
@@ -327,3 +327,14 @@ def test_the_data_home_is_the_variables_then_xdgs_then_the_users(monkeypatch, tm
     monkeypatch.setenv("XDG_DATA_HOME", "relative")
     monkeypatch.setenv("HOME", "/home/u")
     assert data_home() == Path("/home/u/.local/share/vlcl-bench")
+
+
+def test_it_says_what_holds_a_method_here_and_warns_where_that_is_little(monkeypatch):
+    found = only(machine.fences())
+    assert set(found.facts) == {"seccomp", "landlock", "container"}
+    assert (found.status == "ok") == (found.facts["seccomp"] and found.facts["landlock"])
+    monkeypatch.setattr("vlcl_bench.engine.sandbox.seccomp.why_not", lambda: "too old")
+    without = only(machine.fences())
+    assert (without.status, without.facts["seccomp"]) == ("warning", False)
+    assert "seccomp: too old" in without.text
+    assert "isolation.md" in without.hint

@@ -19,9 +19,9 @@ from vlcl_bench.errors import MachineError
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fences are those of Linux")
 
 
-def assert_as_expected(place: Place, folder: Path) -> list[str]:
+def assert_as_expected(place: Place, folder: Path, late: bool = False) -> list[str]:
     """Try everything; the fences that held."""
-    came = try_all(ATTEMPTS, Room(folder, os.getpid()).make(), place)
+    came = try_all(ATTEMPTS, Room(folder, os.getpid()).make(), place, late)
     outcomes = came["outcomes"]
     wrong = [
         f"{attempt.kind}: {attempt.name}: {outcomes[f'{attempt.kind}: {attempt.name}']}"
@@ -38,6 +38,13 @@ def assert_as_expected(place: Place, folder: Path) -> list[str]:
 @pytest.mark.skipif(bool(seccomp.why_not()) or not landlock.version(), reason="this kernel has no fences")
 def test_nothing_but_what_is_allowed_works_in_a_process(tmp_path: Path) -> None:
     assert assert_as_expected("process", tmp_path) == ["landlock", "audit", "seccomp"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(seccomp.why_not()) or not landlock.version(), reason="this kernel has no fences")
+def test_a_fence_that_is_laid_late_holds_the_same_and_is_called_so(tmp_path: Path) -> None:
+    held = assert_as_expected("process", tmp_path, late=True)
+    assert held == ["landlock-late", "audit", "seccomp"]
 
 
 @pytest.mark.slow

@@ -375,6 +375,25 @@ def test_pythons_own_leftovers_are_noted_only(mine):
     assert mine.severe() == []
 
 
+@pytest.mark.parametrize("before", [0, 1, 49, 50, 51, 500])
+def test_byte_code_that_runs_whatever_the_source_says_is_found_behind_any_number_of_leftovers(mine, before):
+    cache = mine.folder / "__pycache__"
+    cache.mkdir()
+    for number in range(before):
+        (cache / f"a{number:04d}.cpython-311.pyc").write_bytes(b"\x01\x02\r\n" + bytes(4) + b"rest")
+    (cache / "method.cpython-311.pyc").write_bytes(b"\x01\x02\r\n" + b"\x01\0\0\0" + b"rest")
+    found = [finding for finding in mine.check() if finding.code == "unexpected-file"]
+    assert [finding.where for finding in found] == ["'__pycache__/method.cpython-311.pyc'"]
+
+
+def test_much_byte_code_is_not_named_without_end(mine):
+    cache = mine.folder / "__pycache__"
+    cache.mkdir()
+    for number in range(300):
+        (cache / f"a{number:04d}.cpython-311.pyc").write_bytes(b"\x01\x02\r\n" + b"\x03\0\0\0" + b"rest")
+    assert len([finding for finding in mine.check() if finding.code == "unexpected-file"]) == 50
+
+
 def test_a_badge_that_the_repository_knows_of_is_in_order(mine, monkeypatch, tmp_path):
     record = read_record(mine.run)
     rerun = {

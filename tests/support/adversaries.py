@@ -401,11 +401,14 @@ class Room:
         return hidden_places(self.folder / "own")
 
 
-def try_all(attempts: list[Attempt], room: Room, place: Place) -> dict[str, Any]:
-    """Run the attempts in one process; what came of each (``outcomes``), and the fences that ``held``."""
+def try_all(attempts: list[Attempt], room: Room, place: Place, late: bool = False) -> dict[str, Any]:
+    """Run the attempts in one process; what came of each (``outcomes``), and the fences that ``held``.
+
+    ``late`` lays the fence of files as for a backbone that is a Python file.
+    """
     places, hidden = room.places(), room.hidden()
     read = [Path(places["own"]), package_root() / "vlcl_bench", package_root() / "baselines"]
-    policy = Policy(list(map(str, read)), list(map(str, hidden))).told()
+    policy = Policy(list(map(str, read)), list(map(str, hidden)), late).told()
     told = {
         "policy": policy if place != "bare" else "",
         "trials": {f"{attempt.kind}: {attempt.name}": attempt.code for attempt in attempts},

@@ -25,7 +25,7 @@ def examine(
     of copies of the hub's (else those of ``$VLCL_DATA_ROOT`` and ``$VLCL_HUB_ROOT``), ``store_root`` that of decoded
     pictures (else the default). The backbone is checked and timed on ``device``.
     """
-    for check in (machine.processor, machine.graphics, machine.precision, machine.versions):
+    for check in (machine.processor, machine.graphics, machine.precision, machine.versions, machine.fences):
         yield from check()
     yield from storage.disk(store_root)
     yield from storage.store(store_root)

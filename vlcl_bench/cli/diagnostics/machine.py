@@ -59,6 +59,26 @@ def graphics() -> Iterator[Diagnosis]:
         )  # fmt: skip
 
 
+def fences() -> Iterator[Diagnosis]:
+    """What this system has to hold a method that is not trusted."""
+    from vlcl_bench.engine.sandbox import container, landlock, seccomp
+    from vlcl_bench.errors import MachineError
+
+    missing = {"seccomp": seccomp.why_not(), "landlock": "" if landlock.version() else "this kernel has none"}
+    try:
+        container.require_bwrap()
+        missing["container"] = ""
+    except MachineError as error:
+        missing["container"] = error.message
+    facts = {name: not why for name, why in missing.items()}
+    text = "; ".join(f"{name}: {why}" if why else name for name, why in missing.items())
+    if facts["seccomp"] and facts["landlock"]:
+        yield Diagnosis("fences", "ok", text, facts=facts)
+    else:
+        hint = "Methods of strangers are held less well here: see docs/isolation.md, and read them before you run them."
+        yield Diagnosis("fences", "warning", text, hint, facts)
+
+
 def precision() -> Iterator[Diagnosis]:
     """The default type, TF32, and whether there is bfloat16."""
     import torch
