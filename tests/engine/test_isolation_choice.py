@@ -11,7 +11,7 @@ from support.harness import method_file, vlcl
 
 from vlcl_bench.engine.prepare import Request
 from vlcl_bench.engine.sandbox import container
-from vlcl_bench.engine.sandbox.supervisor import hidden_from, supervised
+from vlcl_bench.engine.sandbox.supervisor import check_generator, hidden_from, supervised
 from vlcl_bench.errors import MachineError, MethodError, UsageError
 from vlcl_bench.methods.card import MethodCard
 from vlcl_bench.methods.registry import MethodRef
@@ -98,7 +98,11 @@ def test_a_container_binds_only_what_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [{"title": 3}, {"title": ""}, {"title": "x" * 300}, {"deterministic": 1}, {"reference": [1]}, {"settings": []},
-     {"unranked_because": None}, {"defaults": None}, {"more": 1}],
+     {"unranked_because": None}, {"defaults": None}, {"more": 1}, {"reference": ["labels"]},
+     *({name: {key: value}} for name in ("settings", "defaults") for key, value in (
+         ("reference_pictures", "x"), ("reference_texts", [1]), ("generator", 5), ("generator", "x" * 5000),
+         ("denoising_steps", 0), ("denoising_steps", 2.5), ("guidance", "much"), ("picture_size", -1), ("pictures", {}),
+     ))],
 )  # fmt: skip
 def test_a_card_that_is_none(change: dict[str, object]) -> None:
     with pytest.raises(MethodError, match="does not describe itself correctly"):
@@ -146,3 +150,21 @@ def test_originals_of_real_data_are_hidden(tmp_path: Path) -> None:
     hidden = hidden_from(request, MethodRef.parse(str(entry)))
     assert entry / "photos" in hidden
     assert entry not in hidden
+
+
+@pytest.mark.parametrize("place", ["pipe", "entry/pipe", "file.py"])
+def test_a_method_does_not_choose_what_the_harness_loads(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "entry" / "pipe").mkdir(parents=True)
+    (tmp_path / "pipe").mkdir()
+    (tmp_path / "file.py").touch()
+    for named in (place, str(tmp_path / place)):
+        card = MethodCard.read(SAID | {"settings": {"generator": named}})
+        with pytest.raises(MethodError, match="outside of its process") as caught:
+            check_generator(card, {})
+        assert f"--set generator={named}" in str(caught.value.hint)
+        check_generator(card, {"generator": named})  # the user's word
+    for named in (None, "vlcl-mini-diffusion/v1", "stabilityai/stable-diffusion-2-1"):
+        check_generator(MethodCard.read(SAID | {"settings": {"generator": named}}), {})

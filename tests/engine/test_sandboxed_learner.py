@@ -6,6 +6,7 @@ The other end runs in a thread here, without the audit hook, which could not be 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import tempfile
@@ -320,6 +321,28 @@ def test_bytes_kept_are_those_of_the_state(tmp_path: Path) -> None:
     sizes = {f"backbone.{name}" for name in backbone_sizes(WordyBackbone())}
     kept = {name: t for name, t in load_file(tmp_path / "state").items() if name not in sizes}
     assert weight.bytes_between_tasks == sum(t.numel() * t.element_size() for t in kept.values()) > 0
+
+
+ODD = [None, True, -1, 1 << 62, -0.5, "", "x" * 300, [], [[]], ["a"], {}, {"a": None}, {"a": [1]}, {"": -1}]
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [("learn", "counts"), ("learn", "trained"), ("learn", "log"), ("save", "parameters"), ("save", "device_memory")],
+)
+def test_nothing_that_is_said_makes_a_fault_of_ours(call: str, field: str, value: Any) -> None:
+    """It is taken, or it is the method's failure: what would be stored can be."""
+    learner = Lying(call, wrong_report(**{field: value})).wired
+    try:
+        report = learner.learn(make_task(1), quiet)
+    except MethodError:
+        return
+    weight, (memory, on_device) = learner.footprint(), learner.memory()
+    assert weight.parameters_trained >= 0
+    assert memory >= 0
+    assert on_device is None or on_device >= 0
+    json.dumps([report.log, report.trained, report.usage.by_name()], allow_nan=False, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("state", [b"", b"\x80\x04N.", b"\xff" * 64, save({"a": torch.ones(3)})[:-2]])

@@ -16,6 +16,24 @@ if TYPE_CHECKING:
     from vlcl_bench.methods.base import Method
 
 MOST_TITLE = 200
+MOST_NAME = 4096
+
+
+REFERENCE_KINDS = ("pictures", "texts", "generator")
+
+
+class _OurSettings(BaseModel):
+    """Settings that the harness reads, where a method has any of that name: of the types that it can use."""
+
+    model_config = ConfigDict(strict=True)
+
+    reference_pictures: int | None = None
+    reference_texts: int | None = None
+    generator: Annotated[str, Field(max_length=MOST_NAME)] | None = None
+    denoising_steps: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    guidance: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    picture_size: Annotated[int, Field(ge=1, le=1 << 16)] | None = None
+    pictures: int | None = None
 
 
 class MethodCard(BaseModel):
@@ -56,9 +74,17 @@ class MethodCard(BaseModel):
     def read(cls, said: object) -> MethodCard:
         """A card that came from a method's own process; raises :class:`MethodError` where it is none."""
         try:
-            return cls.model_validate(said)
+            card = cls.model_validate(said)
+            for settings in (card.settings, card.defaults):
+                _OurSettings.model_validate(settings)
         except ValidationError as error:
             raise MethodError(f"the method does not describe itself correctly: {first_invalid(error)}") from error
+        if strange := sorted(set(card.reference) - set(REFERENCE_KINDS)):
+            raise MethodError(
+                f"the method does not describe itself correctly: it declares the data {strange}",
+                f"A method can declare: {', '.join(REFERENCE_KINDS)}.",
+            )
+        return card
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,7 +23,7 @@ from vlcl_bench.engine.sandbox.fences import Policy
 from vlcl_bench.engine.sandbox.landlock import open_places
 from vlcl_bench.engine.sandbox.learner import SandboxedLearner
 from vlcl_bench.engine.sandbox.worker_process import WorkerProcess, package_root
-from vlcl_bench.errors import IntegrityError, UsageError
+from vlcl_bench.errors import IntegrityError, MethodError, UsageError
 from vlcl_bench.methods.card import MethodCard
 from vlcl_bench.methods.registry import MethodRef
 from vlcl_bench.methods.terms import Loans
@@ -107,6 +108,7 @@ class Supervisor:
         }  # fmt: skip
         card = MethodCard.read(self.process.call(header, doing="being imported").header.get("card"))
         self.process.believed = ("MethodError",)
+        check_generator(card, self.request.settings)
         return card
 
     def started(self, backbone: str, read: list[Path], denied: list[Path]) -> WorkerProcess:
@@ -138,6 +140,20 @@ class Supervisor:
         learner = SandboxedLearner(self.process, protocol, identity.seed, sizes_before, loans)
         learner.build()
         return learner
+
+
+def check_generator(card: MethodCard, settings: Mapping[str, Any]) -> None:
+    """Raise :class:`MethodError` where a method, and not the user, names a folder as its generator.
+
+    The harness loads generators, outside of the fences, and a pipeline's folder can hold code.
+    """
+    generator = card.settings.get("generator")
+    if generator is not None and generator != settings.get("generator") and Path(generator).expanduser().exists():
+        raise MethodError(
+            f"the method names {generator} as its generator, a place on this machine, which would be loaded outside of "
+            "its process",
+            f"If you trust what lies there: --set generator={generator}",
+        )
 
 
 def method_places(method: MethodRef) -> list[Path]:

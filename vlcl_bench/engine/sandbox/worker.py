@@ -233,12 +233,13 @@ class Worker:
 
 def main() -> None:
     """Serve on the socket whose number is the only argument; standard input says what may be opened."""
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the harness's, which ends this process
     from vlcl_bench.engine.sandbox import fences, seccomp, warden
 
     if sys.platform == "linux" and seccomp.why_not():
         warden.stay_behind()
-    die_with_parent()
+        die_with_parent()  # which is the warden now
     raised = fences.Fences(fences.Policy.heard(sys.stdin.read()), os.environ["TMPDIR"])
     raised.first()
     # What the method prints must be seen even if the process is ended without warning.
