@@ -29,6 +29,18 @@ def test_what_is_written_has_the_keys_of_what_was_read(folder: Path, tmp_path: P
     assert (tmp_path / "run.json").read_bytes() == (folder / "run.json").read_bytes()
 
 
+def test_fences_are_kept_where_there_are_some_and_leave_no_trace_where_there_are_none(
+    folder: Path, tmp_path: Path
+) -> None:
+    record = read_record(folder)
+    assert record.provenance.fences == []
+    assert "fences" not in record.model_dump()["provenance"]
+    held = record.provenance.model_copy(update={"fences": ["audit", "seccomp"]})
+    write_record(tmp_path, record.model_copy(update={"provenance": held}))
+    assert read_record(tmp_path).provenance == held
+    assert json.loads((tmp_path / "run.json").read_text())["provenance"]["fences"] == ["audit", "seccomp"]
+
+
 def test_every_way_to_dump_a_record_gives_the_keys_of_the_file(folder: Path) -> None:
     record = read_record(folder)
     python, text = record.model_dump(), json.loads(record.model_dump_json())

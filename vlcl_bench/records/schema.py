@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from typing_extensions import TypedDict
 
 from vlcl_bench.common.fileio import canonical_json, sha256_text
@@ -87,6 +87,12 @@ class Provenance(_Model):
     isolation: str = ""
     fences: list[str] = []
     """What held the method's process over all stages: ``audit``, ``landlock``, ``seccomp``, ``container``."""
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Records of a time without fences, and of inline runs, keep their bytes.
+        dumped: dict[str, Any] = dump(self)
+        return dumped if self.fences else {key: value for key, value in dumped.items() if key != "fences"}
 
 
 class Cost(_Model):

@@ -41,6 +41,8 @@ from vlcl_bench.tasks import Query, Task
 
 MOST_STATE = 16 << 30
 """Bytes of a state: more than any backbone here with several teachers."""
+MOST_ELEMENTS = 1 << 50
+"""Elements of all parameters, and bytes on a graphics card."""
 MOST_GENERATED = 1_000_000
 """Synthetic pictures in one request."""
 
@@ -138,6 +140,8 @@ class SandboxedLearner(Learner):
         if len(reply.arrays) != 1 or not isinstance(parameters, dict):
             raise MethodError("the method's process sent no state")
         claimed = {str(name): size for name, size in parameters.items() if type(size) is int and size >= 0}
+        if sum(claimed.values()) > MOST_ELEMENTS:
+            raise MethodError("the method's process says that it has more parameters than any machine could hold")
         data = reply.arrays[0].tobytes()
         tensors, stated = opened_state(data)
         elements = {name: math.prod(tensor["shape"]) for name, tensor in tensors.items()}
@@ -152,7 +156,7 @@ class SandboxedLearner(Learner):
         names = sorted(self._trained)
         self._state = data if stated == names else with_trained(data, names)
         memory = reply.header.get("device_memory")
-        self._device_memory = memory if type(memory) is int and memory >= 0 else None
+        self._device_memory = memory if type(memory) is int and 0 <= memory <= MOST_ELEMENTS else None
 
     def save(self, path: Path) -> None:
         """See :meth:`Learner.save`."""
