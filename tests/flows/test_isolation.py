@@ -23,7 +23,7 @@ from support.harness import (
     vlcl,
 )
 
-from vlcl_bench.engine.sandbox import container
+from vlcl_bench.engine.sandbox import container, landlock, seccomp
 
 pytestmark = pytest.mark.slow
 
@@ -265,6 +265,7 @@ NATIVE = """    def start(self, task, ctx):
 """
 
 
+@pytest.mark.skipif(bool(seccomp.why_not()) or not landlock.version(), reason="this kernel has no fences")
 @pytest.mark.parametrize("kind", ["process", "container"])
 def test_native_code_reads_no_labels_and_starts_nothing(kind: str, world: World, tmp_path: Path) -> None:
     import vlcl_bench
