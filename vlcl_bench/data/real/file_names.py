@@ -67,16 +67,16 @@ def shown(name: str) -> str:
 
 
 def refuse_twins(names: Iterable[str], where: Path | str) -> None:
-    """Raise :class:`IntegrityError` where two names in a folder are one and the same but for how accents are written."""
+    """Raise :class:`IntegrityError` where two names in a folder are the same but for how accents are written."""
     written: dict[str, list[str]] = defaultdict(list)
     for name in names:
         written[composed(name)].append(name)
     twins = [sorted(alike) for alike in written.values() if len(alike) > 1]
     if twins:
-        first, second = (ascii(name) for name in twins[0][:2])
+        first, second = twins[0][:2]
         raise IntegrityError(
-            f"{where} holds {twins[0][0]!r} twice, as {first} and as {second}: they differ only in how the accents are "
-            "written (composed or decomposed)",
+            f"{where} holds {first!r} twice, written {first!a} and {second!a}: only the accents differ, composed in one "
+            "name and decomposed in the other",
             "Join the two, or rename one of them.",
         )
 

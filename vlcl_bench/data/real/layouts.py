@@ -43,8 +43,8 @@ def locate(spec: RealSpec, root: Path) -> Path:
     if spec.is_own:
         raise UsageError(
             absent,
-            f"Put it there so that there is {root / spec.folders[0]}, or name the folder that holds it with --data-root. "
-            "`folders` under [[data]] in the protocol's file says what it is called.",
+            f"Put it there so that there is {root / spec.folders[0]}, or name the folder that holds it with "
+            "--data-root. `folders` under [[data]] in the protocol's file says what it is called.",
         )
     raise UsageError(
         absent,
