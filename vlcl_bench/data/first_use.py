@@ -33,7 +33,7 @@ def describe(dataset: DataSet, collection: Collection, reporter: Reporter) -> Pa
     :func:`~vlcl_bench.data.manifest.keep_first_use` do.
     """
     states = states_of(collection.entries) if dataset.own else {}
-    manifest = _read_through(dataset, collection, reporter)
+    manifest = _read_through(dataset, collection, reporter, "for the first time")
     path = keep_first_use(manifest, dataset.key)
     if dataset.own:
         remember(dataset.key, manifest, states)
@@ -62,6 +62,15 @@ class Renewal:
         return self.came + self.went > 0
 
 
+def check_renewable(dataset: DataSet) -> None:
+    """Raise :class:`UsageError` where a data set's manifest is one that everybody has."""
+    if is_committed(dataset.key):
+        raise UsageError(
+            f"{dataset.name}: its manifest comes with vlcl-bench, and what it says is the same for everybody",
+            "A changed copy is another data set: describe it in a protocol's own file.",
+        )
+
+
 def renew(dataset: DataSet, collection: Collection, reporter: Reporter) -> Renewal:
     """Read every picture of a copy, and let its manifest take the place of the earlier one.
 
@@ -69,17 +78,13 @@ def renew(dataset: DataSet, collection: Collection, reporter: Reporter) -> Renew
     :class:`UsageError` where the manifest is one that everybody has, and :class:`IntegrityError` as :func:`describe`.
     """
     key, folder = dataset.key, first_use_folder()
-    if is_committed(key):
-        raise UsageError(
-            f"{dataset.name}: its manifest comes with vlcl-bench, and what it says is the same for everybody",
-            "A changed copy is another data set: describe it in a protocol's own file.",
-        )
+    check_renewable(dataset)
     try:
         earlier = find_manifest(key)
     except IntegrityError:
         earlier = None  # it is damaged: one more reason to renew it
     states = states_of(collection.entries)
-    manifest = _read_through(dataset, collection, reporter)
+    manifest = _read_through(dataset, collection, reporter, "anew")
     if earlier is not None and earlier.fingerprint() != manifest.fingerprint():
         write_manifest(earlier, folder / EARLIER, f"{key}-{earlier.fingerprint()[:12]}")
     path = write_manifest(manifest, folder, key)
@@ -98,6 +103,6 @@ def _contents(manifest: Manifest | None) -> set[tuple[object, ...]]:
     return set(facts.assign(number=number).itertuples(index=False, name=None))
 
 
-def _read_through(dataset: DataSet, collection: Collection, reporter: Reporter) -> Manifest:
-    with reporter.phase(f"reading {dataset.name} for the first time", len(collection.entries)) as progress:
+def _read_through(dataset: DataSet, collection: Collection, reporter: Reporter, how: str) -> Manifest:
+    with reporter.phase(f"reading {dataset.name} {how}", len(collection.entries)) as progress:
         return first_manifest(dataset, collection, under_name(progress, dataset.name))

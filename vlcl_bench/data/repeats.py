@@ -18,10 +18,13 @@ TEST_IN_OTHER_TRAIN = "test_in_other_train"
 TWICE_IN_TEST = "twice_in_test"
 TWO_LABELS = "two_labels"
 WORDS = {
-    TEST_IN_TRAIN: "{n} of its test pictures are also among its training pictures",
-    TEST_IN_OTHER_TRAIN: "{n} of its test pictures are also among the training pictures of another data set",
-    TWICE_IN_TEST: "{n} of its test pictures are repetitions of another test picture",
-    TWO_LABELS: "{n} different pictures stand under more than one label",
+    TEST_IN_TRAIN: ("test picture is also a training picture", "test pictures are also training pictures"),
+    TEST_IN_OTHER_TRAIN: (
+        "test picture is also a training picture of another data set of the stream",
+        "test pictures are also training pictures of another data set of the stream",
+    ),
+    TWICE_IN_TEST: ("test picture repeats another one", "test pictures repeat another one"),
+    TWO_LABELS: ("picture stands under more than one label", "different pictures stand under more than one label"),
 }
 
 
@@ -42,7 +45,9 @@ def in_words(counts: Mapping[str, int], first: Mapping[str, str] | None = None) 
     """The counts of a data set's equal pictures in words, those of kinds that are not known left out."""
     examples = {kind: f" (the first: {example})" for kind, example in (first or {}).items()}
     return [
-        text.format(n=f"{counts[kind]:,}") + examples.get(kind, "") for kind, text in WORDS.items() if kind in counts
+        f"{counts[kind]:,} {singular if counts[kind] == 1 else plural}{examples.get(kind, '')}"
+        for kind, (singular, plural) in WORDS.items()
+        if kind in counts
     ]
 
 

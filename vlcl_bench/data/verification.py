@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vlcl_bench.common.progress import Reporter
-from vlcl_bench.data.first_use import Renewal, describe, renew, under_name
+from vlcl_bench.data.first_use import Renewal, check_renewable, describe, renew, under_name
 from vlcl_bench.data.interface import Collection, DataSet, Places
 from vlcl_bench.data.manifest import Manifest, find_manifest, has_manifest
 from vlcl_bench.data.own_copies import changes
@@ -65,6 +65,7 @@ def _verified(dataset: RealDataSet, places: Places, write: bool, reporter: Repor
 def _renewed(dataset: RealDataSet, places: Places, reporter: Reporter) -> dict[str, Any]:
     if dataset.spec.texts:
         raise UsageError(f"{dataset.name} is a set of texts, which has no manifest", "Leave --renew out.")
+    check_renewable(dataset)
     there = has_manifest(dataset.key)
     collection = dataset.collect(places)
     renewal = renew(dataset, collection, reporter)

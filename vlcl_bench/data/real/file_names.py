@@ -75,8 +75,8 @@ def refuse_twins(names: Iterable[str], where: Path | str) -> None:
     if twins:
         first, second = twins[0][:2]
         raise IntegrityError(
-            f"{where} holds {first!r} twice, written {first!a} and {second!a}: only the accents differ, composed in one "
-            "name and decomposed in the other",
+            f"{where} holds {first!r} twice, written {first!a} and {second!a}: only the accents differ, composed in one"
+            " name and decomposed in the other",
             "Join the two, or rename one of them.",
         )
 

@@ -16,7 +16,7 @@ from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.errors import IntegrityError
 
 HIDDEN = "hidden"
-NAMELESS = "not named as pictures"
+NAMELESS = "without a picture's name"
 BESIDE = "beside the class folders"
 NO_CLASS = "in folders that are no class"
 LEAVINGS = "left behind by archivers and file managers"
