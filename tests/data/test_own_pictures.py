@@ -305,7 +305,7 @@ def test_one_protocol_serves_two_data_roots():
     protocol = stream(root="other")
     describe_data(protocol, Places(Path("other")), heard)
     assert first.fingerprint != protocol.fingerprint
-    assert any("another copy was used here before" in line for line in heard.lines)
+    assert any("another copy was described here before" in line for line in heard.lines)
     assert check() == check(root="other") == []
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import pandas as pd
-
 from vlcl_bench.data.manifest import Manifest
 
 TEST_IN_TRAIN = "test_in_train"
 TEST_IN_OTHER_TRAIN = "test_in_other_train"
 TWICE_IN_TEST = "twice_in_test"
 TWO_LABELS = "two_labels"
+SEVERAL = -2
+"""In place of a label, where a picture has more than one."""
 WORDS = {
     TEST_IN_TRAIN: ("test picture is also a training picture", "test pictures are also training pictures"),
     TEST_IN_OTHER_TRAIN: (
@@ -58,34 +58,38 @@ def repeats_of(manifests: Sequence[Manifest]) -> list[Repeats]:
 
 
 def _repeats(manifest: Manifest, trained: Mapping[str, set[str]]) -> Repeats:
+    """Counts, and the first of each kind; plain sets, for most streams have small data sets and many."""
+    test = list(zip(manifest.samples("test"), manifest.hashes("test"), strict=True))
+    others = {name: known for name, known in trained.items() if name != manifest.dataset}
+    found: dict[str, list[str]] = {kind: [] for kind in WORDS}
+    before: set[str] = set()
+    for sample, digest in test:
+        if digest in trained[manifest.dataset]:
+            found[TEST_IN_TRAIN].append(sample)
+        if any(digest in known for known in others.values()):
+            found[TEST_IN_OTHER_TRAIN].append(sample)
+        if digest in before:
+            found[TWICE_IN_TEST].append(sample)
+        before.add(digest)
+    labels: dict[str, int] = {}
+    for digest, label in zip(manifest.rows["sha256"].tolist(), manifest.rows["label"].tolist(), strict=True):
+        if labels.setdefault(digest, label) not in (label, SEVERAL):
+            labels[digest] = SEVERAL
+            found[TWO_LABELS].append(digest)
+    counts = {kind: len(there) for kind, there in found.items() if there}
+    return Repeats(
+        manifest.dataset, counts, {kind: _example(manifest, kind, found[kind][0], others) for kind in counts}
+    )
+
+
+def _example(manifest: Manifest, kind: str, first: str, others: Mapping[str, set[str]]) -> str:
+    """The first picture of a kind, and what it is equal to."""
     rows = manifest.rows
-    test, train = (rows[rows["split"] == split] for split in ("test", "train"))
-    there = test["sha256"].isin(trained[manifest.dataset])
-    others = [(name, test["sha256"].isin(known)) for name, known in trained.items() if name != manifest.dataset]
-    elsewhere = pd.Series(False, index=test.index)
-    for _, found in others:
-        elsewhere |= found
-    again = test["sha256"].duplicated()
-    labels = rows.groupby("sha256", sort=False)["label"].nunique()
-    unsure = labels[labels > 1]
-    counts = {
-        TEST_IN_TRAIN: int(there.sum()), TEST_IN_OTHER_TRAIN: int(elsewhere.sum()),
-        TWICE_IN_TEST: int(again.sum()), TWO_LABELS: len(unsure),
-    }  # fmt: skip
-    first: dict[str, str] = {}
-    if counts[TEST_IN_TRAIN]:
-        first[TEST_IN_TRAIN] = _pair(test[there].iloc[0], train)
-    if counts[TEST_IN_OTHER_TRAIN]:
-        name = next(name for name, found in others if found.any())
-        first[TEST_IN_OTHER_TRAIN] = f"{test[elsewhere]['sample'].iloc[0]}, with {name}"
-    if counts[TWICE_IN_TEST]:
-        first[TWICE_IN_TEST] = _pair(test[again].iloc[0], test)
-    if counts[TWO_LABELS]:
-        first[TWO_LABELS] = " = ".join(rows.loc[rows["sha256"] == unsure.index[0], "sample"].iloc[:3])
-    return Repeats(manifest.dataset, {kind: count for kind, count in counts.items() if count}, first)
-
-
-def _pair(row: pd.Series, among: pd.DataFrame) -> str:
-    """A picture, and the first other one of equal content."""
-    equal = among[(among["sha256"] == row["sha256"]) & (among.index != row.name)]
-    return f"{row['sample']} = {equal['sample'].iloc[0]}"
+    if kind == TWO_LABELS:
+        return " = ".join(rows.loc[rows["sha256"] == first, "sample"].iloc[:3])
+    digest = rows.loc[(rows["split"] == "test") & (rows["sample"] == first), "sha256"].iloc[0]
+    if kind == TEST_IN_OTHER_TRAIN:
+        return f"{first}, with {next(name for name, known in others.items() if digest in known)}"
+    split = "train" if kind == TEST_IN_TRAIN else "test"
+    equal = rows.loc[(rows["sha256"] == digest) & (rows["split"] == split), "sample"]
+    return f"{first} = {equal.iloc[0]}"
