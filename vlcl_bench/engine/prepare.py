@@ -13,7 +13,7 @@ from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.common.progress import Reporter
 from vlcl_bench.data.interface import Places
 from vlcl_bench.data.reference import ReferencePlan, plan_reference
-from vlcl_bench.engine.pictures import describe_data
+from vlcl_bench.engine.pictures import check_own_data, describe_data
 from vlcl_bench.engine.sandbox.limits import Limits
 from vlcl_bench.engine.synthesis import plan_recipe
 from vlcl_bench.errors import UsageError
@@ -82,16 +82,17 @@ def prepare(
     ``loaded`` keeps backbones from call to call, for many requests in a row; such a backbone must not be trained.
     ``describe`` takes the place of importing the method here.
     """
-    protocol = load_protocol(request.protocol)
+    places = Places.given(request.data_root, request.hub_root)
+    protocol = load_protocol(request.protocol).at(request.protocol, places.root)
     method = request.method_ref or MethodRef.parse(request.method)
     if describe is None:
         card = MethodCard.of(method.load(), request.settings, protocol.scale)
     else:
         card = describe(method, protocol)
-    places = Places.given(request.data_root, request.hub_root)
     backbone, digest = backbone_named(request.backbone or protocol.backbone, reporter, loaded)
     check_picture_size(backbone, protocol)
     describe_data(protocol, places, reporter)
+    check_own_data(protocol, places, reporter)
     reference = reference_plan(protocol, card, places)
     recipe = plan_recipe(protocol, card)
     identities = (reference.identity if reference else {}) | ({GENERATOR: recipe.identity()} if recipe else {})

@@ -20,7 +20,7 @@ from vlcl_bench.data.store import Store
 from vlcl_bench.engine.backbone import make_ready
 from vlcl_bench.engine.footprint import backbone_sizes
 from vlcl_bench.engine.learner import InProcessLearner, Learner, guarded, seed_everything
-from vlcl_bench.engine.pictures import open_store
+from vlcl_bench.engine.pictures import open_store, warn_of_pictures
 from vlcl_bench.engine.prepare import Prepared, Request, prepare
 from vlcl_bench.engine.provenance import choose_device, settle_determinism
 from vlcl_bench.engine.run_folder import finished_record, locked
@@ -51,6 +51,7 @@ def run(request: Request, reporter: Reporter) -> Outcome:
 def _run(request: Request, reporter: Reporter, device: torch.device, supervisor: Supervisor | None) -> Outcome:
     prepared = prepare(request, reporter, describe=supervisor.describe if supervisor else None)
     protocol, backbone, identity = prepared.protocol, prepared.backbone, prepared.identity
+    warn_of_pictures(protocol, reporter)
     with locked(request.out or request.runs / identity.run_hash, identity) as folder:
         if folder.journal.last("finished"):
             record = finished_record(folder.path, identity)

@@ -17,7 +17,7 @@ from vlcl_bench.engine.evaluate import evaluate
 from vlcl_bench.engine.footprint import footprint_of_run, journal_form
 from vlcl_bench.engine.journal import Event
 from vlcl_bench.engine.learner import Learner
-from vlcl_bench.engine.pictures import data_origin
+from vlcl_bench.engine.pictures import data_origins
 from vlcl_bench.engine.prepare import KeepStates
 from vlcl_bench.engine.provenance import Clock, provenance
 from vlcl_bench.engine.run_folder import RunFolder
@@ -151,7 +151,7 @@ class Stages:
             predictions_sha256=digest,
             predictions_rows=len(frame),
             scores=cast(Scores, ground_truth(protocol).rescore(frame)),
-            data={manifest.dataset: data_origin(manifest) for manifest in protocol.manifests},
+            data=data_origins(protocol.manifests),
             canary=canary,
             defaults=card.defaults,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vlcl_bench.data.own_copies import OwnCopy
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.protocols.load import load_protocol, protocol_names
 from vlcl_bench.records.files import verified_predictions
@@ -27,6 +28,9 @@ def rescored(folder: Path, record: Record, protocol_file: Path | None = None) ->
             "Name its TOML file with protocol (--protocol). Known: " + ", ".join(protocol_names()) + ".",
         )
     protocol = load_protocol(name if protocol_file is None else str(protocol_file))
+    # Of a protocol's own pictures there may be several copies here, and earlier states of one.
+    recorded = {dataset: origin.manifest for dataset, origin in record.data.items()}
+    protocol = protocol.of_copy(OwnCopy(None if protocol_file is None else str(protocol_file), recorded=recorded))
     if protocol.fingerprint != record.identity.protocol_fingerprint:
         raise IntegrityError(
             f"{folder} was run under {protocol.name} with fingerprint {record.identity.protocol_fingerprint[:12]}; "

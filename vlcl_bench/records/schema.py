@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from typing_extensions import TypedDict
 
 from vlcl_bench.common.fileio import canonical_json, sha256_text
@@ -174,6 +174,16 @@ class DataOrigin(_Model):
     manifest: str
     status: Literal["committed", "first-use"]
     source: str
+    repeats: dict[str, Count] = {}
+    """Equal pictures by kind, as :mod:`vlcl_bench.data.repeats` counts them; absent where there are none, and in older
+    records."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        facts: dict[str, Any] = handler(self)
+        if not self.repeats:
+            facts.pop("repeats", None)
+        return facts
 
 
 class Record(_Model):

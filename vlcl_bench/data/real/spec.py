@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from vlcl_bench.data.originals import Original
 
@@ -109,6 +109,19 @@ class RealSpec(_Frozen):
     source: str
     citation: str = ""
     notes: tuple[str, ...] = ()
+
+    _own: bool = PrivateAttr(default=False)
+
+    def as_own(self) -> Self:
+        """The same, described by a protocol's own file: no message then speaks of an official archive."""
+        own = self.model_copy()
+        own._own = True
+        return own
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a protocol's own file describes the data set, and not the catalogue."""
+        return self._own
 
     @property
     def names_in_source(self) -> tuple[str, ...]:
