@@ -162,7 +162,7 @@ class InProcessLearner(Learner):
         before = {name: value.detach().clone() for name, value in self.method.named_parameters()}
         self.method.train()
         self.method.is_learning = True
-        with guarded(f"learning task {task.index}, {task.name!r}"):
+        with guarded(f"learning task {task.index}, {task.name!r}"), ctx.counting_steps():
             self.method.learn(task, ctx)
         self.method.is_learning = False
         self.method.forget_cached_texts()

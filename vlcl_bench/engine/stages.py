@@ -81,6 +81,9 @@ class Stages:
                 label = f"[{stage}/{len(self.protocol.tasks)}] learning {task.name}"
                 with self.reporter.phase(label, self.protocol.budget.steps) as progress:
                     report = self.learner.learn(task, progress)
+                for line in report.log:
+                    if "note" in line:
+                        self.reporter.say(str(line["note"]))
                 facts = {"counts": report.usage.by_name(), "log": report.log}
                 facts["seconds_synthesising"] = round(report.seconds_synthesising, 3)
         footprint = self.learner.footprint()

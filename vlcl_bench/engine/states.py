@@ -8,8 +8,8 @@ read. So a method that trains nothing leaves kilobytes, and a teacher that is th
 from __future__ import annotations
 
 import json
-import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,8 +150,10 @@ def whole_state(stored: bytes, original: Original) -> bytes:
     Raises ``ValueError`` where it is neither, :class:`IntegrityError` where the backbone has other weights now.
     """
     opened = _opened(stored)
-    if STORED not in opened.metadata:
+    if TRAINED in opened.metadata:
         return stored
+    if STORED not in opened.metadata:
+        raise ValueError("it is no state of a method: it does not say what was trained")
     try:
         facts = json.loads(opened.metadata[STORED])
         named = {name: (own, (dtype, tuple(shape), sha)) for name, (own, dtype, shape, sha)
@@ -163,8 +165,14 @@ def whole_state(stored: bytes, original: Original) -> bytes:
     parts = {name: (e["dtype"], e["shape"], opened.bytes_of(name)) for name, e in opened.entries.items()}
     parts |= {name: (key[0], key[1], found[own]) for name, (own, key) in named.items()}
     # Types of wide values first, as safetensors writes them, so that every tensor lies where its type wants it.
-    order = sorted(parts, key=lambda name: (-len(parts[name][2]) // max(1, math.prod(parts[name][1])), name))
+    order = sorted(parts, key=lambda name: (-bits(parts[name][0]), name))
     return _joined({name: parts[name] for name in order}, {TRAINED: trained})
+
+
+def bits(dtype: str) -> int:
+    """Of a value of one of safetensors' types, such as ``F32``, ``BF16``, ``F8_E4M3`` or ``BOOL``."""
+    found = re.search("[0-9]+", dtype)
+    return int(found[0]) if found else 8
 
 
 def keep_state(path: Path, stored: bytes, twin: Path | None = None) -> str:
