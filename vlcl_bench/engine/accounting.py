@@ -46,10 +46,13 @@ def run_usage(learned: Sequence[Event], budget: Budget) -> Usage:
     """Samples handed out over all tasks, beside the presentations of task pictures that ``budget`` allows for them."""
     tasks = learned[1:]
     totals = {name: sum(event["counts"].get(name, 0) for event in tasks) for name in SUMMED}
-    made = [event["counts"].get("made_pictures") for event in tasks]
+    later: dict[str, int | None] = {}
+    for name in ("made_pictures", "own_steps", "own_samples"):
+        stated = [event["counts"].get(name) for event in tasks]
+        later[name] = None if None in stated else sum(stated)  # stages that an older version has learned do not say
     return Usage(
         **totals,
-        made_pictures=None if None in made else sum(made),  # stages that an older version has learned do not say
+        **later,
         task_budget=budget.presentations * len(tasks),
     )
 

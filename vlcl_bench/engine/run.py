@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from vlcl_bench.backbones import load_backbone
 from vlcl_bench.common.progress import Reporter
 from vlcl_bench.common.seeds import derive_seed
 from vlcl_bench.data.store import Store
@@ -26,6 +27,7 @@ from vlcl_bench.engine.provenance import choose_device, settle_determinism
 from vlcl_bench.engine.run_folder import finished_record, locked
 from vlcl_bench.engine.sandbox.supervisor import Supervisor, supervised
 from vlcl_bench.engine.stages import Stages
+from vlcl_bench.engine.states import Original
 from vlcl_bench.engine.synthesis import open_synthesis
 from vlcl_bench.methods.card import make_settings
 from vlcl_bench.methods.terms import Loans
@@ -64,13 +66,14 @@ def _run(request: Request, reporter: Reporter, device: torch.device, supervisor:
         settle_determinism()
         canary = make_ready(backbone, device, identity.backbone_sha256).status
         sizes_before = backbone_sizes(backbone)
+        original = original_weights(request, prepared)
         learner: Learner
         if supervisor is None:
             learner = in_process_learner(request, prepared, device, sizes_before, loans)
         else:
             backbone.to("cpu")
             learner = supervisor.learner(protocol, identity, sizes_before, loans)
-        stages = Stages(folder, learner, protocol, stored, reporter, request.keep_states, request.isolation)
+        stages = Stages(folder, learner, protocol, stored, reporter, request.keep_states, request.isolation, original)
         stages.go_through()
         return Outcome(folder.path, stages.conclude(identity, prepared.card, device, canary), False)
 
@@ -79,6 +82,17 @@ def opened_loans(prepared: Prepared, store: Store, device: torch.device, reporte
     """What the method declares that it uses beside the tasks, opened; the generator's weights are not loaded yet."""
     reference = prepared.reference.open(store, reporter) if prepared.reference else None
     return Loans(reference, open_synthesis(prepared.protocol, prepared.recipe, store.root, device))
+
+
+def original_weights(request: Request, prepared: Prepared) -> Original:
+    """The backbone's weights as they came, which states need not hold; loaded again where a method changed them."""
+    name = request.backbone or prepared.protocol.backbone
+    return Original.of(prepared.backbone.state_dict(), [prepared.backbone.state_dict, lambda: weights_of(name)])
+
+
+def weights_of(name: str) -> dict[str, torch.Tensor]:
+    """The weights of a backbone, loaded from their file."""
+    return load_backbone(name).state_dict()
 
 
 def in_process_learner(

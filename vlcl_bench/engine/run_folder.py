@@ -61,16 +61,28 @@ class RunFolder:
 
         Raises :class:`IntegrityError` where those of a stage are missing or are not those that were written.
         """
-        frames = []
-        for stage in range(stages):
-            path, event = self.predictions_path(stage), self.journal.last("evaluated", stage=stage)
-            if event is None or not path.exists() or sha256_file(path) != event["predictions_sha256"]:
-                raise IntegrityError(
-                    f"the predictions {path} are {'damaged' if path.exists() else 'missing'}",
-                    f"Delete {self.path} and give the same command again: it starts over.",
-                )
-            frames.append(read_predictions(path))
-        return pd.concat(frames, ignore_index=True)
+        return pd.concat([self.stage_predictions(stage) for stage in range(stages)], ignore_index=True)
+
+    def stage_predictions(self, stage: int) -> pd.DataFrame:
+        """The predictions of a stage; raises :class:`IntegrityError` as :meth:`predictions` does."""
+        path, event = self.predictions_path(stage), self.journal.last("evaluated", stage=stage)
+        if event is None or not path.exists() or sha256_file(path) != event["predictions_sha256"]:
+            raise IntegrityError(
+                f"the predictions {path} are {'damaged' if path.exists() else 'missing'}",
+                f"Delete {self.path} and give the same command again: it starts over.",
+            )
+        return read_predictions(path)
+
+    def unchanged(self, stage: int) -> bool:
+        """Whether the method is after a stage what it was after the one before, by the journal.
+
+        Its state must be the same bytes, and what it holds beside its state must be known and the same.
+        """
+        now, before = (self.journal.last("learned", stage=number) for number in (stage, stage - 1))
+        if now is None or before is None:
+            return False
+        kept = (now["state_sha256"], now.get("beside_sha256"))
+        return kept[1] is not None and kept == (before["state_sha256"], before.get("beside_sha256"))
 
     def drop_states(self, end: int) -> None:
         """Delete the states of the stages before ``end``, which no later stage needs."""

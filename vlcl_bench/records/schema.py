@@ -125,6 +125,10 @@ class Usage(_Model):
     blank_pictures: Count = 0
     made_pictures: Count | None = None
     """Of the generated ones those made by this run, not found in the store; older records do not say."""
+    own_steps: Count | None = None
+    """Optimiser steps beside the common loop, which the budget does not count; older records do not say."""
+    own_samples: Count | None = None
+    """What was shown in them, as the method says; older records do not say."""
     task_budget: Count
 
 

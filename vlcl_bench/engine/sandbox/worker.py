@@ -215,13 +215,14 @@ class Worker:
         return {}, self.learner.score(message.arrays[0], [self.queries[n] for n in message.header["queries"]])
 
     def on_save(self, message: Message) -> Reply:
-        """The method's state, and its parameters by name."""
+        """The method's state, a digest of what it holds beside it, and its parameters by name."""
         import numpy as np
         import torch
 
         state = np.frombuffer(self.learner.packed_state(), np.uint8)
         peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
-        return {"parameters": self.learner.parameter_sizes(), "device_memory": peak}, [state]
+        told = {"parameters": self.learner.parameter_sizes(), "beside": self.learner.beside_state()}
+        return {**told, "device_memory": peak}, [state]
 
     def on_load(self, message: Message) -> Reply:
         """Take up a state."""
