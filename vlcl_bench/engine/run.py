@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from vlcl_bench.common.places import named
 from vlcl_bench.common.progress import Reporter
 from vlcl_bench.common.seeds import derive_seed
 from vlcl_bench.data.store import Store
@@ -51,7 +52,7 @@ def run(request: Request, reporter: Reporter) -> Outcome:
 def _run(request: Request, reporter: Reporter, device: torch.device, supervisor: Supervisor | None) -> Outcome:
     prepared = prepare(request, reporter, describe=supervisor.describe if supervisor else None)
     protocol, backbone, identity = prepared.protocol, prepared.backbone, prepared.identity
-    with locked(request.out or request.runs / identity.run_hash, identity) as folder:
+    with locked(_folder_of(request, identity.run_hash), identity) as folder:
         if folder.journal.last("finished"):
             record = finished_record(folder.path, identity)
             folder.drop_stage_predictions()
@@ -72,6 +73,13 @@ def _run(request: Request, reporter: Reporter, device: torch.device, supervisor:
         stages = Stages(folder, learner, protocol, stored, reporter, request.keep_states, request.isolation)
         stages.go_through()
         return Outcome(folder.path, stages.conclude(identity, prepared.card, device, canary), False)
+
+
+def _folder_of(request: Request, run_hash: str) -> Path:
+    """The run's folder; what cannot be written there is told with the option that moves it."""
+    if request.out is not None:
+        return named(request.out, "this run", "--out (out)")
+    return named(request.runs, "runs", "--runs (runs), or --out (out) for this one,") / run_hash
 
 
 def opened_loans(prepared: Prepared, store: Store, device: torch.device, reporter: Reporter) -> Loans:
