@@ -17,7 +17,7 @@ from vlcl_bench.errors import MachineError
 RUN = ("run", "--protocol", "tiny", "--method", "zero_shot")
 
 
-COMMITTED = next(Path(__file__).parents[2].glob("submissions/zero-shot/runs/*"))
+COMMITTED = next(Path(__file__).parents[2].glob("submissions/zero_shot/runs/*"))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Entry point of ``vlcl``: run a command and turn deliberate errors into a message and an exit code."""
+    started = time.monotonic()
     from vlcl_bench.common.streams import settle_streams
 
     settle_streams()
@@ -21,7 +23,7 @@ def main() -> None:
     from vlcl_bench.errors import VlclError
 
     try:
-        app(prog_name="vlcl")
+        app(prog_name="vlcl", obj=started)
     except VlclError as error:
         report(error)
         sys.exit(error.exit_code)

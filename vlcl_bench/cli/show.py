@@ -112,9 +112,10 @@ def print_run(console: Console, folder: Path, record: Record, full: bool = False
     console.print(Text.assemble((record.title, "bold"), " on ", (identity.protocol, "bold"), where))
     print_scores(console, record.scores)
     cost, weight = record.cost, record.footprint
+    prepared = "" if cost.seconds_prepare is None else f"{cost.seconds_prepare:.0f} preparing, "
     console.print(
-        f"{cost.seconds_total:.0f} s ({sum(cost.seconds_learn):.0f} learning, {sum(cost.seconds_evaluate):.0f} "
-        f"evaluating), peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB, "
+        f"{cost.seconds_total:.0f} s ({prepared}{sum(cost.seconds_learn):.0f} learning, "
+        f"{sum(cost.seconds_evaluate):.0f} evaluating), peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB, "
         f"{weight.bytes_between_tasks:,} bytes kept between tasks",
         highlight=False,
     )
