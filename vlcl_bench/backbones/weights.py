@@ -26,7 +26,7 @@ from vlcl_bench.backbones.activation import (
     twin_of,
 )
 from vlcl_bench.backbones.identification import archived_state, identify
-from vlcl_bench.common.fileio import read_json
+from vlcl_bench.common.fileio import read_json, refusal_in
 from vlcl_bench.errors import IntegrityError, MachineError, UsageError, nearest
 
 FOLDER_PREFIX = "local-dir:"
@@ -166,6 +166,8 @@ def download(model: str, tag: str, config: dict[str, Any]) -> Path:
     try:
         return Path(open_clip.download_pretrained(config))
     except Exception as error:  # whatever the hub's client raises
+        if (refused := refusal_in(error)) is not None:
+            raise refused from error
         reason = first_line(error)
     url = config.get("url", "")
     try:  # OpenAI's own package and older open_clips keep the archives here

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vlcl_bench.cli.options import EXIT_CODES, AsJson, DataRoot, HubRoot, StoreFolder, emit
+from vlcl_bench.common.streams import say
 
 if TYPE_CHECKING:
     from vlcl_bench.data.interface import Places
@@ -122,15 +123,15 @@ def verify(
     else:
         for line in lines:
             if line["error"] is None:
-                typer.echo(f"{line['name']}: {line['pictures']:,} pictures, {line['result']}")
+                say(f"{line['name']}: {line['pictures']:,} pictures, {line['result']}")
                 for note in line["notes"]:
-                    typer.echo(f"{line['name']}: {note}")
+                    say(f"{line['name']}: {note}")
         for line in lines:
             if line["error"] is not None:
-                typer.echo(f"{line['name']}: refused: {line['error']}", err=True)
+                say(f"{line['name']}: refused: {line['error']}", err=True)
         refused = sum(line["error"] is not None for line in lines)
         if refused and len(lines) > 1:
-            typer.echo(f"{refused} of {len(lines)} data sets were refused", err=True)
+            say(f"{refused} of {len(lines)} data sets were refused", err=True)
     codes = [line["exit_code"] for line in lines if line["error"] is not None]
     if codes:
         raise typer.Exit(IntegrityError.exit_code if IntegrityError.exit_code in codes else codes[0])
@@ -146,7 +147,7 @@ def get(
     from vlcl_bench.data.fetch import fetch, wanted_place
 
     for name in names:
-        typer.echo(fetch(name, *wanted_place(data_root, hub_root)))
+        say(fetch(name, *wanted_place(data_root, hub_root)))
 
 
 @data_app.command()
@@ -168,11 +169,11 @@ def gc(
         emit(garbage)
         return
     for line in garbage["folders"]:
-        typer.echo(f"{line['folder']}: {line['bytes'] / 2**20:.1f} MiB, {line['why']}")
+        say(f"{line['folder']}: {line['bytes'] / 2**20:.1f} MiB, {line['why']}")
     for line in garbage["left"]:
-        typer.echo(f"{line['folder']}: left alone, {line['why']} (--all deletes it too)")
+        say(f"{line['folder']}: left alone, {line['why']} (--all deletes it too)")
     verb = "would free" if dry_run else "freed"
-    typer.echo(f"{verb} {garbage['freed'] / 2**20:.1f} MiB of {garbage['total'] / 2**20:.1f} MiB in {garbage['store']}")
+    say(f"{verb} {garbage['freed'] / 2**20:.1f} MiB of {garbage['total'] / 2**20:.1f} MiB in {garbage['store']}")
 
 
 def wanted(names: Sequence[str], protocol: str | None, places: Places | None = None) -> list[RealDataSet]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,7 @@ from vlcl_bench.scoring.columns import columns
 from vlcl_bench.scoring.drift import Drift, drifts
 from vlcl_bench.scoring.joint import read_joint
 from vlcl_bench.scoring.matrix_file import read_matrix
+from vlcl_bench.scoring.matrix_parts import Reading
 from vlcl_bench.scoring.metrics import continual_metrics
 from vlcl_bench.scoring.views import stream_kind
 
@@ -84,18 +86,21 @@ def score_run(folder: Path, protocol: Path | None = None, joint: Path | None = N
     return {"run": record.run_hash, "protocol": record.identity.protocol, **scores}
 
 
-def score_matrix(path: Path, with_zero_shot: bool, joint: Path | None = None) -> dict[str, Any]:
-    """Metrics of a matrix file, and of the file of a jointly trained reference where there is one."""
-    matrix, zero_shot = read_matrix(path, with_zero_shot)
-    tasks = [f"task {i + 1}" for i in range(len(matrix))]
+def score_matrix(path: Path, reading: Reading, joint: Path | None = None) -> dict[str, Any]:
+    """Metrics of a matrix file, and of the file of a jointly trained reference where there is one.
+
+    ``notes`` say what of the file was left out; of a matrix that was evaluated only so far, the rest is ``None``.
+    """
+    found = read_matrix(path, reading)
+    tasks = list(found.tasks) or [f"task {i + 1}" for i in range(len(found.R))]
     row = None if joint is None else read_joint(joint).row(tasks)
-    metrics = continual_metrics(matrix, zero_shot, row).to_dict()
-    rows = None if zero_shot is None else zero_shot.tolist()
+    metrics = continual_metrics(found.R, found.zero_shot, row, tiny=True, lower=found.lower).to_dict()
     return {
         "tasks": tasks,
-        "matrix": matrix.tolist(),
-        "zero_shot": rows,
+        "matrix": [[None if np.isnan(value) else float(value) for value in values] for values in found.R],
+        "zero_shot": None if found.zero_shot is None else found.zero_shot.tolist(),
         "metrics": metrics,
+        "notes": list(found.notes),
         **({} if row is None else {"joint": row.tolist()}),
     }
 
@@ -107,9 +112,10 @@ def print_run(console: Console, folder: Path, record: Record, full: bool = False
     console.print(Text.assemble((record.title, "bold"), " on ", (identity.protocol, "bold"), where))
     print_scores(console, record.scores)
     cost, weight = record.cost, record.footprint
+    prepared = "" if cost.seconds_prepare is None else f"{cost.seconds_prepare:.0f} preparing, "
     console.print(
-        f"{cost.seconds_total:.0f} s ({sum(cost.seconds_learn):.0f} learning, {sum(cost.seconds_evaluate):.0f} "
-        f"evaluating), peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB, "
+        f"{cost.seconds_total:.0f} s ({prepared}{sum(cost.seconds_learn):.0f} learning, "
+        f"{sum(cost.seconds_evaluate):.0f} evaluating), peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB, "
         f"{weight.bytes_between_tasks:,} bytes kept between tasks",
         highlight=False,
     )
@@ -187,7 +193,7 @@ def incremental_table(found: Mapping[str, Any]) -> Table:
 def print_heat_map(
     console: Console,
     tasks: Sequence[str],
-    matrix: Sequence[Sequence[float]],
+    matrix: Sequence[Sequence[float | None]],
     zero_shot: Sequence[float] | None,
     what: str,
     letter: str = "R",
@@ -200,7 +206,7 @@ def print_heat_map(
 
 def heat_map(
     tasks: Sequence[str],
-    matrix: Sequence[Sequence[float]],
+    matrix: Sequence[Sequence[float | None]],
     zero_shot: Sequence[float] | None,
     what: str = "accuracy",
     letter: str = "R",
@@ -238,7 +244,9 @@ def row_name(task: str) -> str:
     return short(task).strip() if re.search(r"-\d\d$", task) else PREFIXES.sub("", task)[:7]
 
 
-def _cell(value: float, learned: bool) -> Text:
+def _cell(value: float | None, learned: bool) -> Text:
+    if value is None:  # not evaluated
+        return Text("    – ")
     share = min(max(value / 100, 0.0), 1.0)
     red, green = round(210 * min(1.0, 2 * (1 - share))), round(170 * min(1.0, 2 * share))
     style = f"{'bold ' if learned else ''}white on rgb({red},{green},60)"

@@ -7,7 +7,6 @@ the copy of the data that is there, into the user's data folder, and required fr
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 
 from vlcl_bench import __version__
 from vlcl_bench.common.fileio import canonical_json, machine_error, sha256_text, write_atomic
+from vlcl_bench.common.locks import wait_for
 from vlcl_bench.common.places import data_home
 from vlcl_bench.data.real.spec import Entry
 from vlcl_bench.errors import IntegrityError
@@ -208,7 +208,7 @@ def keep_first_use(manifest: Manifest, key: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            wait_for(handle, folder / ".lock")
             other = find_manifest(key)
             if other is None:
                 return write_manifest(manifest, folder, key)

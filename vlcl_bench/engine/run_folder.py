@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from vlcl_bench.common.fileio import machine_error, remove_leftovers, sha256_file
+from vlcl_bench.common.locks import left_behind, take
 from vlcl_bench.engine.journal import JOURNAL_NAME, LOCK_NAME, Event, Journal
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.records.files import (
@@ -106,13 +106,12 @@ def locked(folder: Path, identity: Identity) -> Iterator[RunFolder]:
     except OSError as error:
         raise machine_error(error, folder) from error
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not take(handle, folder / LOCK_NAME):
             raise UsageError(
                 f"another process is at work in {folder}",
-                "Wait until it has ended and give the same command again, or use another out (--out).",
-            ) from error
+                "Wait until it has ended and give the same command again, or use another out (--out). "
+                + left_behind(folder / LOCK_NAME),
+            )
         journal = Journal(folder / JOURNAL_NAME)
         started = journal.last("started")
         if started is None:

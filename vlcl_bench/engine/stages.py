@@ -11,7 +11,7 @@ import torch
 from vlcl_bench.common.progress import Reporter
 from vlcl_bench.data.pictures import some
 from vlcl_bench.data.store import StoredDataSet
-from vlcl_bench.engine.accounting import run_cost, run_isolation, run_log, run_track, run_usage
+from vlcl_bench.engine.accounting import prepare_seconds, run_cost, run_isolation, run_log, run_track, run_usage
 from vlcl_bench.engine.evaluate import Logits, evaluate, same_answers
 from vlcl_bench.engine.footprint import footprint_of_run, journal_form
 from vlcl_bench.engine.journal import Event
@@ -46,8 +46,13 @@ class Stages:
         self.folder, self.learner, self.protocol, self.stored = folder, learner, protocol, stored
         self.reporter, self.keep_states, self.isolation = reporter, keep_states, isolation
         self.original = original or Original()
-        self.clock = Clock()
+        self.clock, self.precision = Clock(), ""
         self.logits: Logits = {}
+
+    def begin(self, started: float | None, precision: str) -> None:
+        """Note how long this process took until here, since its command was given at ``started``."""
+        self.clock, self.precision = Clock(started), precision
+        self.folder.journal.append("prepared", elapsed=self.clock.elapsed())
 
     def go_through(self) -> None:
         """Do every stage that is not committed."""
@@ -163,7 +168,8 @@ class Stages:
     ) -> Record:
         """The record of the run, from its journal and all its predictions, ``frame``, whose file has the ``digest``."""
         protocol, learned, evaluated = self.protocol, self.events("learned"), self.events("evaluated")
-        resumed = sum(event["event"] == "resumed" for event in self.folder.journal.events)
+        journal = self.folder.journal
+        resumed = sum(event["event"] == "resumed" for event in journal.events)
         isolation = run_isolation([*learned, *evaluated])
         return Record(
             identity=identity,
@@ -173,8 +179,8 @@ class Stages:
             deterministic=card.deterministic,
             ranked_protocol=protocol.ranked,
             unranked_because=card.unranked_because,
-            provenance=provenance(device).model_copy(update={"isolation": isolation}),
-            cost=run_cost(learned, evaluated, self.clock.total(self.folder.journal), resumed),
+            provenance=provenance(device).model_copy(update={"isolation": isolation, "precision": self.precision}),
+            cost=run_cost(learned, evaluated, self.clock.total(journal), resumed, prepare_seconds(journal.events)),
             footprint=footprint_of_run([event["footprint"] for event in learned]),
             usage=run_usage(learned, protocol.budget),
             log=run_log(learned),

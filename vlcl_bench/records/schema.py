@@ -6,7 +6,7 @@ and count again from ``predictions.parquet`` and the manifests. It names no host
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from typing_extensions import TypedDict
@@ -28,6 +28,21 @@ class _Model(BaseModel):
     def model_dump_json(self, **options: Any) -> str:
         """See pydantic; under the keys of a record's file."""
         return super().model_dump_json(**{"by_alias": True, **options})
+
+
+class _Growing(_Model):
+    """Facts that later versions add to: a ``newer`` field that says nothing is not written.
+
+    So an older record that is read and written again keeps its bytes.
+    """
+
+    newer: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = serialise(self)
+        fields = type(self).model_fields
+        return {key: value for key, value in found.items() if key not in self.newer or value != fields[key].default}
 
 
 def _in_file(key: str, **more: Any) -> Any:
@@ -64,8 +79,10 @@ class Identity(_Model):
         return sha256_text(canonical_json(self.facts()))[:16]
 
 
-class Provenance(_Model):
+class Provenance(_Growing):
     """On what the run ran: enough to know whether equal bytes can be expected."""
+
+    newer: ClassVar[frozenset[str]] = frozenset({"precision"})
 
     vlcl_bench: str
     python: str
@@ -85,12 +102,21 @@ class Provenance(_Model):
     diffusers: str = ""
     transformers: str = ""
     isolation: str = ""
+    precision: str = ""
+    """The type of the backbone's parameters; older records do not say, theirs was float32."""
 
 
-class Cost(_Model):
-    """Seconds by phase and memory, measured by the harness; ``resumed`` counts how often the run was continued."""
+class Cost(_Growing):
+    """Seconds by phase and memory, measured by the harness; ``resumed`` counts how often the run was continued.
+
+    ``seconds_total`` counts from the command on; in older records, whose ``seconds_prepare`` is ``None``, from the
+    moment at which all was prepared.
+    """
+
+    newer: ClassVar[frozenset[str]] = frozenset({"seconds_prepare"})
 
     seconds_total: Seconds
+    seconds_prepare: Seconds | None = None
     seconds_learn: list[Seconds]
     seconds_evaluate: list[Seconds]
     seconds_other: Seconds

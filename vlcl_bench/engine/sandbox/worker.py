@@ -235,6 +235,9 @@ def main() -> None:
     """Serve on the socket whose number is the only argument."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the harness's, which ends this process
+    from vlcl_bench.common.streams import settle_streams
+
+    settle_streams()
     # What the method prints must be seen even if the process is ended without warning.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     from vlcl_bench.engine.sandbox.worker_side import HarnessGoneError, Line

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from vlcl_bench.common.fileio import scratch_folder
 from vlcl_bench.engine.sandbox.limits import shown
 from vlcl_bench.engine.sandbox.wire import Incoming, Message, WireError, pack
 from vlcl_bench.errors import IntegrityError, MachineError, MethodError, UsageError, VlclError
@@ -66,7 +66,7 @@ class WorkerProcess:
     def __init__(self, memory: int | None = None, wrap: Wrapper = lambda command, scratch: command) -> None:
         self.memory = memory
         self.seconds = 3600.0
-        self.scratch = Path(tempfile.mkdtemp(prefix="vlcl-method-")).resolve()
+        self.scratch = scratch_folder("vlcl-method-").resolve()
         self.peak = 0
         ours, theirs = socket.socketpair()
         self._line = ours
