@@ -98,6 +98,8 @@ def _value(value: Any) -> str:
     """TOML of a plain value, which JSON writes the same way; tables inside are inline."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{json.dumps(key)} = {_value(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, float):
         return repr(value)  # TOML knows inf and nan, JSON does not
     return json.dumps(value, ensure_ascii=False)
