@@ -90,7 +90,7 @@ def _refuse_faults(path: Path, text: str) -> None:
         raise UsageError(f"{path} is not a valid protocol: {said}", HINT) from error
     faults = faults_of(values)
     if faults:
-        raise UsageError(f"{path} is not a valid protocol: {_counted(faults, values)}", HINT)
+        raise UsageError(f"{path} is not a valid protocol: {in_words(faults, values)}", HINT)
 
 
 def faults_of(values: Mapping[str, Any]) -> list[Fault]:
@@ -183,7 +183,7 @@ def _data_faults(parts: Mapping[str, Any]) -> list[Fault]:
     return faults
 
 
-def _counted(faults: Sequence[Fault], values: Mapping[str, Any]) -> str:
+def in_words(faults: Sequence[Fault], values: Mapping[str, Any]) -> str:
     """One fault in a line, or their number and a line for each."""
     names: dict[Place, str] = {}
     data = values.get("data")
