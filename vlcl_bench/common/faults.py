@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, Field, Strict, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from vlcl_bench.errors import nearest
 
@@ -24,6 +25,7 @@ Positive = Annotated[int, Strict(), Field(gt=0, le=MOST)]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Flag = Annotated[bool, Strict()]
 
+OTHER = "value of another kind"
 SHOWN = 60
 """Letters of a value that a message shows."""
 KNOWN = 12
@@ -85,10 +87,19 @@ def schema_faults(error: ValidationError, schema: type[BaseModel]) -> list[Fault
         elif one["type"] == "value_error":
             found = [Fault(place, str(cause))]
         else:
-            most = f", {MOST:,} at most" if one.get("ctx", {}).get("le") == MOST else ""
-            found = [wrong(place, one["input"], expected_at(schema, place) + most)]
+            found = [_unfit(place, one, expected_at(schema, place))]
         faults += [fault for fault in found if fault not in faults]
     return faults
+
+
+def _unfit(place: Path, one: ErrorDetails, expected: str) -> Fault:
+    if OTHER in expected:  # a kind that we have no words for: somebody's own settings
+        return Fault(place, f"found {shown(one['input'])}: {one['msg']}")
+    if one["type"] == "finite_number":
+        expected = expected.replace("a number", "a finite number")
+    if one.get("ctx", {}).get("le") == MOST:
+        expected += f", {MOST:,} at most"
+    return wrong(place, one["input"], expected)
 
 
 def shown(value: object) -> str:
@@ -114,6 +125,27 @@ def expected_at(schema: type[BaseModel], place: Path, keys: bool = False) -> str
     if keys and get_origin(kind) is dict:
         annotation, metadata = get_args(kind)[0], ()
     return _words(annotation, metadata)
+
+
+def may_be(annotation: Any, value: object) -> bool:
+    """Whether a value may stand for a setting: no text for a number or for yes and no, and neither for the other.
+
+    pydantic alone reads ``"1_0"`` as 10 and ``true`` as 1. What is no number is left to it.
+    """
+    kinds = _alternatives(annotation)
+    if not kinds <= {int, float, bool, type(None)}:
+        return True
+    if isinstance(value, bool):
+        return bool in kinds
+    return not isinstance(value, str) and (not isinstance(value, (int, float)) or kinds != {bool})
+
+
+def _alternatives(annotation: Any) -> set[Any]:
+    if get_origin(annotation) is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return {kind for part in get_args(annotation) for kind in _alternatives(part)}
+    return {annotation} if isinstance(annotation, type) else {object}
 
 
 def place_words(place: Path, names: Mapping[Path, str] | None = None) -> str:
@@ -212,7 +244,7 @@ def _kind(annotation: Any) -> tuple[str, str]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         needed = [field.alias or name for name, field in annotation.model_fields.items() if field.is_required()]
         return f"a table with {', '.join(needed) or 'its keys'}", "tables"
-    return "another value", "other values"
+    return OTHER, f"{OTHER}s"
 
 
 def _bounds(metadata: Sequence[Any]) -> str:

@@ -141,7 +141,8 @@ def _name_faults(parts: Mapping[str, Any], protocol: Protocol | None) -> list[Fa
     if name is None:
         return []
     if name in protocol_names():
-        if protocol is not None and protocol == _protocol(_text(FOLDER / f"{name}.toml")):
+        frozen = _protocol(_text(FOLDER / f"{name}.toml"))
+        if protocol is not None and protocol.model_dump() == frozen.model_dump():
             return []
         said = f"found {name!r}, which is another protocol, frozen and with records; expected a name of your own"
         return [Fault(("name",), said)]
@@ -171,6 +172,9 @@ def _data_faults(parts: Mapping[str, Any]) -> list[Fault]:
     if size is not None and drawn and None not in drawn and {size} != drawn:
         sides = " and ".join(str(side) for side in sorted(side for side in drawn if side is not None))
         faults.append(wrong("picture_size", size, f"{sides}, the side of these pictures; or leave it out"))
+    names = {name for dataset in found for name in dataset.class_names}
+    for alias in sorted({name for group in parts.get("aliases", ()) for name in group} - names):
+        faults.append(Fault(("aliases",), f"no class of the stream is called {alias!r}. {nearest(alias, names)}"))
     kinds = {dataset.captioned: dataset.name for dataset in found}
     if len(kinds) > 1 and not own:
         said = f"{kinds[True]!r} has captions and {kinds[False]!r} has classes; expected one kind in a stream"
