@@ -8,11 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from vlcl_bench.backbones import load_backbone, weights_sha256
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.common.progress import Reporter
 from vlcl_bench.data.interface import Places
 from vlcl_bench.data.reference import ReferencePlan, plan_reference
+from vlcl_bench.engine.names import check_names
 from vlcl_bench.engine.pictures import check_own_data, describe_data
 from vlcl_bench.engine.sandbox.limits import Limits
 from vlcl_bench.engine.synthesis import plan_recipe
@@ -91,8 +94,10 @@ def prepare(
         card = describe(method, protocol)
     backbone, digest = backbone_named(request.backbone or protocol.backbone, reporter, loaded)
     check_picture_size(backbone, protocol)
+    check_names(protocol, backbone, reporter)
     describe_data(protocol, places, reporter)
     check_own_data(protocol, places, reporter)
+    say_small_tasks(protocol, reporter)
     reference = reference_plan(protocol, card, places)
     recipe = plan_recipe(protocol, card)
     identities = (reference.identity if reference else {}) | ({GENERATOR: recipe.identity()} if recipe else {})
@@ -138,3 +143,17 @@ def check_picture_size(backbone: Backbone, protocol: Protocol) -> None:
             f"have {protocol.side}",
             f"Leave backbone (--backbone) out: the protocol's is {protocol.backbone}.",
         )
+
+
+def say_small_tasks(protocol: Protocol, reporter: Reporter) -> None:
+    """Say which tasks of one's own data have fewer training pictures than a batch: their budget cannot be used up."""
+    own, size = {spec.name for spec in protocol.data}, protocol.budget.batch_size
+    small: dict[str, int] = {}
+    for task in protocol.tasks:
+        if protocol.dataset_names[task.dataset] in own:
+            labels = protocol.manifests[task.dataset].labels("train")
+            count = len(labels) if task.classes is None else int(np.isin(labels, task.classes).sum())
+            small |= {task.name: count} if count < size else {}
+    if small:
+        tasks = ", ".join(f"{name} ({count})" for name, count in small.items())
+        reporter.say(f"batch_size {size} is more than the training pictures of {tasks}: a step there sees all of them")
