@@ -43,7 +43,8 @@ def test_a_name_in_the_fields_spelling_is_recognised(typed, known, meant):
 )  # fmt: skip
 def test_a_name_with_another_number_or_letter_is_not_suggested_as_meant(typed, known, other):
     said = nearest(typed, known)
-    assert said.startswith("Similar in name, but something else: ") and repr(other) in said
+    assert said.startswith("Similar in name, but something else: ")
+    assert repr(other) in said
 
 
 def test_a_part_of_several_names_offers_all_of_them():
@@ -62,4 +63,5 @@ def test_a_message_does_not_say_where_an_object_lies_in_memory():
     said = f"setting f={nearest} and {object()} of {VlclError('x').__init__}"
     assert " at 0x" in said
     error = VlclError(said)
-    assert " at 0x" not in str(error) and "<function nearest>" in error.message
+    assert " at 0x" not in str(error)
+    assert "<function nearest>" in error.message

@@ -122,9 +122,7 @@ def near_names(
     # Some words of a known name, or its beginning: "mtil".
     if len(letters) > 1:
         begins = () if marks else (letters,)
-        wider = [
-            each for each, words in pairs if set(wanted) <= set(words) or "".join(words).startswith(begins)
-        ]
+        wider = [each for each, words in pairs if set(wanted) <= set(words) or "".join(words).startswith(begins)]
         if wider:
             return sorted(dict.fromkeys(wider), key=lambda each: (len(each), each)), True
     if close := _close(letters, alike, 1, cutoff):

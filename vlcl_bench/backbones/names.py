@@ -29,7 +29,7 @@ SIGLIP = re.compile(
 LETTERS = {"base": "B", "large": "L", "huge": "H", "so400m": "SO400M", "G": "bigG"}
 LIKENESS = 0.7
 """Least likeness of a suggestion: the names of architectures are short, and many are alike."""
-ALL = "`vlcl backbones` lists all names; `vlcl backbones new my_backbone.py` writes a start that wraps any other encoder."
+ALL = "`vlcl backbones` lists all names; `vlcl backbones new my_backbone.py` writes a start that wraps another encoder."
 CLIP_SIDE = "224"
 """Side of the pictures of models whose name has none."""
 
