@@ -119,7 +119,7 @@ class Worker:
         settle_determinism()
         settle_precision(device)
         self.backbone = load_backbone(start["backbone"])
-        digest = weights_sha256(self.backbone)
+        digest, source = weights_sha256(self.backbone), self.backbone.source_sha256
         self.backbone = self.backbone.to(device)
         budget = Budget.model_validate(start["budget"])
         self.stream = LentStream(budget, Augmentation.model_validate(start["augmentation"]))
@@ -127,7 +127,7 @@ class Worker:
         os.environ |= start["environment"]
         sys.dont_write_bytecode = True
         watch([Path(place) for place in start["read"]], [start["scratch"]], [Path(place) for place in start["denied"]])
-        return {"backbone_sha256": digest}, []
+        return {"backbone_sha256": digest, "backbone_source_sha256": source}, []
 
     def on_describe(self, message: Message) -> Reply:
         """Import the method and say what it is, with its settings."""
