@@ -41,7 +41,7 @@ OWN_SOURCE = "source_sha256"
 """Under this key a canary says what the Python file of a user's own backbone said."""
 RENEW = " If what it gives now is right, and you meant the change: vlcl backbones renew {}"
 REASONS = (
-    "Usual reasons: the other activation (QuickGELU or GELU), half precision or autocast, other normalisation or "
+    " Usual reasons: the other activation (QuickGELU or GELU), half precision or autocast, other normalisation or "
     "picture size, damaged weights, a faulty library."
 )
 
@@ -233,7 +233,9 @@ def _compare(
         raise IntegrityError(
             f"backbone {now['backbone']!r} has the right weights but does not give the right features: canary {where} "
             f"has a cosine of {lowest:.5f} to the one in {path}, expected at least {TOLERANCE}",
-            (f"What differs: {'; '.join(differing.values())}. " if differing else "") + REASONS + again,
+            (f"What differs: {'; '.join(differing.values())}." if differing else "")
+            + ("" if OWN_SOURCE in differing else REASONS)
+            + again,
         )
     if differing.keys() & set(SETTINGS):
         raise IntegrityError(

@@ -13,6 +13,7 @@ from vlcl_bench.engine.learner import Learner
 from vlcl_bench.engine.prepare import Request
 from vlcl_bench.engine.sandbox.container import contained, require_bwrap
 from vlcl_bench.engine.sandbox.learner import SandboxedLearner
+from vlcl_bench.engine.sandbox.search_path import added_places
 from vlcl_bench.engine.sandbox.worker_process import WorkerProcess, package_root
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.methods.card import MethodCard
@@ -82,6 +83,7 @@ class Supervisor:
             "augmentation": protocol.augmentation.model_dump(mode="json"),
             "scratch": str(scratch), "read": list(map(str, read)), "denied": list(map(str, denied)),
             "environment": {name: str(scratch / "caches" / name.lower()) for name in CACHES},
+            "search": added_places(),
         }  # fmt: skip
         # Importing the libraries is no call to the method, and can take long on a busy machine.
         reply = self.process.call(start, doing="starting", seconds=max(START_SECONDS, self.process.seconds))
