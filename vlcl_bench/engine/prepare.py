@@ -93,7 +93,7 @@ def prepare(
     else:
         card = describe(method, protocol)
     backbone, digest = backbone_named(request.backbone or protocol.backbone, reporter, loaded)
-    check_picture_size(backbone, protocol)
+    check_picture_size(backbone, protocol, chosen=request.backbone is not None)
     check_names(protocol, backbone, reporter)
     describe_data(protocol, places, reporter)
     check_own_data(protocol, places, reporter)
@@ -105,6 +105,7 @@ def prepare(
         protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
         method=method.name, method_source_sha256=method.source_sha256, settings=recorded_settings(card, recipe),
         backbone=backbone.name, backbone_sha256=digest, seed=request.seed, reference=identities,
+        backbone_source_sha256=backbone.source_sha256,
     )  # fmt: skip
     return Prepared(protocol, method, card, backbone, places, reference, recipe, identity)
 
@@ -116,6 +117,8 @@ def backbone_named(name: str, reporter: Reporter, loaded: Backbones | None = Non
     with reporter.phase(f"loading {name}"):
         backbone = load_backbone(name)
         hashed = backbone, weights_sha256(backbone)
+    for note in backbone.notes:
+        reporter.say(note)
     if loaded is not None:
         loaded[name] = hashed
     return hashed
@@ -135,14 +138,23 @@ def recorded_settings(card: MethodCard, recipe: Recipe | None) -> dict[str, Any]
     return {**card.settings, "generator": recipe.name}
 
 
-def check_picture_size(backbone: Backbone, protocol: Protocol) -> None:
-    """Raise :class:`UsageError` where the backbone takes pictures of another size than the protocol has."""
-    if backbone.image_size != protocol.side:
-        raise UsageError(
-            f"backbone {backbone.name!r} takes pictures of {backbone.image_size} pixels; those of {protocol.name} "
-            f"have {protocol.side}",
-            f"Leave backbone (--backbone) out: the protocol's is {protocol.backbone}.",
-        )
+def check_picture_size(backbone: Backbone, protocol: Protocol, chosen: bool) -> None:
+    """Raise :class:`UsageError` where the backbone takes pictures of another size than the protocol has.
+
+    ``chosen``: whether the user named the backbone, and not the protocol's file.
+    """
+    if backbone.image_size == protocol.side:
+        return
+    sides = f"{backbone.image_size} pixels; those of {protocol.name} have {protocol.side}"
+    ways = ["name another backbone in the protocol's file"]
+    if chosen:
+        ways = [f"leave backbone (--backbone) out: the protocol's is {protocol.backbone}"]
+    if backbone.source_sha256:
+        ways.append(f"set image_size = {protocol.side} in the backbone's file")
+    if protocol.picture_size is not None:
+        ways.append(f"set picture_size = {backbone.image_size} in the protocol's file, if it is your own")
+    hint = "; or ".join(ways) + "."
+    raise UsageError(f"backbone {backbone.name!r} takes pictures of {sides}", hint[0].upper() + hint[1:])
 
 
 def say_small_tasks(protocol: Protocol, reporter: Reporter) -> None:

@@ -18,6 +18,9 @@ Count = Annotated[int, Field(ge=0, le=2**60)]
 """What can be measured: other people's records are read, too, and no number in them may break the board."""
 
 
+OWN_SOURCE = "backbone_source_sha256"
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -64,11 +67,18 @@ class Identity(_Model):
     seed: Annotated[int, Field(ge=-(2**60), le=2**60)]
     reference: dict[str, str] = _in_file("auxiliary", default={})
     """The data beside the tasks that the method used: what it is, and its fingerprint."""
+    backbone_source_sha256: str = ""
+    """What the backbone's own Python file says; empty, and not in the record, for one that is known by name."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dumped = dump(self)
+        return dumped if self.backbone_source_sha256 else {k: v for k, v in dumped.items() if k != OWN_SOURCE}
 
     def facts(self) -> dict[str, Any]:
-        """What is hashed, under the file's keys; reference data only where there are some.
+        """What is hashed, under the file's keys; reference data and a backbone's source only where there are some.
 
-        So runs without reference data keep the hash that they had before there were any.
+        So runs without them keep the hash that they had before there were any.
         """
         facts = self.model_dump(mode="json")
         return facts if self.reference else {key: value for key, value in facts.items() if key != "auxiliary"}
