@@ -16,7 +16,7 @@ from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predict
 from vlcl_bench.records.rescoring import rescored_with_joint
 from vlcl_bench.records.schema import Record
 from vlcl_bench.scoring.column import Scored
-from vlcl_bench.scoring.columns import columns
+from vlcl_bench.scoring.columns import METRICS, columns
 from vlcl_bench.scoring.drift import Drift, drifts
 from vlcl_bench.scoring.joint import read_joint
 from vlcl_bench.scoring.matrix_file import read_matrix
@@ -156,9 +156,11 @@ def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
                 console, scores["tasks"], part["matrix"], part["zero_shot"], part["metric"], letter=view.letter
             )
     table = Table("metric", kind.short, *(view.short for view, _ in beside))
+    runs = [Scored(scores), *(Scored(part) for _, part in beside)]
     for column in columns(place="show"):
-        runs = [Scored(scores), *(Scored(part) for _, part in beside)]
-        table.add_row(column.explained, *(column.text(column.of(run)) for run in runs))
+        values = [column.of(run) for run in runs]
+        if column in METRICS or any(value is not None for value in values):  # of other kinds of streams: not here
+            table.add_row(column.explained, *map(column.text, values))
     console.print(table)
     if "retrieval" in scores:
         console.print(recall_table(scores))
@@ -216,8 +218,10 @@ def heat_map(
     )  # fmt: skip
     table.add_column("after", no_wrap=True)
     shown = range(len(tasks)) if places is None else places
+    alike = len({short(task) for task in tasks}) < len(tasks)
     for i in shown:
-        table.add_column(short(tasks[i]), justify="right", no_wrap=True)
+        heading = f" {i + 1}:{short(tasks[i]).strip()[:3]}" if alike else short(tasks[i])
+        table.add_column(heading, justify="right", no_wrap=True)
     if zero_shot is not None:
         table.add_row(" 0 nothing ", *[_cell(zero_shot[i], False) for i in shown])
     for j, row in enumerate(matrix):

@@ -30,6 +30,7 @@ from vlcl_bench.engine.synthesis import open_synthesis
 from vlcl_bench.methods.card import make_settings
 from vlcl_bench.methods.terms import Loans
 from vlcl_bench.records.schema import Record
+from vlcl_bench.records.streams import keep_protocol
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def _run(request: Request, reporter: Reporter, device: torch.device, supervisor:
     prepared = prepare(request, reporter, describe=supervisor.describe if supervisor else None)
     protocol, backbone, identity = prepared.protocol, prepared.backbone, prepared.identity
     with locked(request.out or request.runs / identity.run_hash, identity) as folder:
+        keep_protocol(folder.path, request.protocol)
         if folder.journal.last("finished"):
             record = finished_record(folder.path, identity)
             folder.drop_stage_predictions()
