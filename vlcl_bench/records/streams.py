@@ -95,22 +95,16 @@ def _manifest_of(folder: Path, record: Record, dataset: DataSet) -> Manifest:
 
 
 def _candidates(dataset: DataSet) -> Iterator[Manifest]:
-    """The manifests of a data set's name that are here, the one that it has now first."""
-    names = [dataset.key]
-    if first_use_folder().is_dir():
-        names += sorted(path.stem for path in first_use_folder().glob(f"{glob.escape(dataset.name)}*.parquet"))
-    for name in dict.fromkeys(names):
-        for place in (FOLDER, first_use_folder()):
-            if not (place / f"{name}.parquet").is_file():
-                continue
-            try:
-                manifest = read_manifest(name, place)
-            except IntegrityError:
-                if name == dataset.key:
-                    raise
-                continue
-            if manifest.dataset == dataset.name:
-                yield manifest
+    """The manifests of a data set's name that are here: the committed one, or those of first uses, of any copy."""
+    if (FOLDER / f"{dataset.name}.parquet").is_file():
+        yield read_manifest(dataset.name)
+    for path in sorted(first_use_folder().rglob(f"{glob.escape(dataset.name)}*.parquet")):
+        try:
+            manifest = read_manifest(path.stem, path.parent)
+        except IntegrityError:
+            continue  # a damaged one is none: the one that is wanted may lie beside it
+        if manifest.dataset == dataset.name:
+            yield manifest
 
 
 def differences(first: tuple[Path, Record], second: tuple[Path, Record]) -> list[str]:
@@ -139,6 +133,6 @@ def _flat(place: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _in_words(key: str, first: Any, second: Any) -> str:
     shown = [str(value) for value in (first, second)]
-    if key.endswith(".manifest") or max(map(len, shown)) > 60:
+    if key.endswith(".manifest") or max(map(len, shown)) > 80:
         return f"the pictures of {key.split('.')[1]}" if key.endswith(".manifest") else key
     return f"{key} ({shown[0]} and {shown[1]})"
