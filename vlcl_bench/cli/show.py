@@ -71,6 +71,8 @@ def summary(folder: Path, record: Record) -> dict[str, Any]:
         "weight": record.footprint.model_dump(mode="json"),
         "usage": record.usage.model_dump(mode="json"),
         "provenance": record.provenance.model_dump(mode="json"),
+        "reference": record.identity.reference,
+        "notes": record.reference_notes,
     }
 
 
@@ -115,6 +117,8 @@ def print_run(console: Console, folder: Path, record: Record, full: bool = False
     )
     if record.unranked_because:
         console.print(f"not ranked: {record.unranked_because}", highlight=False)
+    for note in record.reference_notes:
+        console.print(f"note: {note}", markup=False, highlight=False)
     if sum(cost.seconds_synthesise):
         console.print(synthesis_line(record), highlight=False)
     if full:
@@ -136,7 +140,8 @@ def print_details(console: Console, record: Record) -> None:
     """Configuration, usage, weight and provenance as a two-column table."""
     table = Table(show_header=False)
     details: dict[str, Any] = {
-        "run": record.run_hash, "track": record.track, **record.identity.model_dump(mode="json"),
+        "run": record.run_hash, "track": record.track, **record.identity.model_dump(mode="json", exclude={"reference"}),
+        **{f"reference {kind}": what for kind, what in record.identity.reference.items()},
         **record.usage.model_dump(exclude_none=True), **record.footprint.model_dump(exclude={"bytes_by_stage"}),
         **record.provenance.model_dump(), "continued": f"{record.cost.resumed} times",
     }  # fmt: skip

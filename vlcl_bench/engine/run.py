@@ -52,6 +52,8 @@ def run(request: Request, reporter: Reporter) -> Outcome:
 def _run(request: Request, reporter: Reporter, device: torch.device, supervisor: Supervisor | None) -> Outcome:
     prepared = prepare(request, reporter, describe=supervisor.describe if supervisor else None)
     protocol, backbone, identity = prepared.protocol, prepared.backbone, prepared.identity
+    for remark in prepared.remarks:
+        reporter.say(f"warning: {remark}")
     with locked(request.out or request.runs / identity.run_hash, identity) as folder:
         keep_protocol(folder.path, request.protocol)
         if folder.journal.last("finished"):
@@ -72,6 +74,7 @@ def _run(request: Request, reporter: Reporter, device: torch.device, supervisor:
             backbone.to("cpu")
             learner = supervisor.learner(protocol, identity, sizes_before, loans)
         stages = Stages(folder, learner, protocol, stored, reporter, request.keep_states, request.isolation)
+        stages.reference_notes = list(prepared.remarks)
         stages.go_through()
         return Outcome(folder.path, stages.conclude(identity, prepared.card, device, canary), False)
 

@@ -44,6 +44,7 @@ class Stages:
     ) -> None:
         self.folder, self.learner, self.protocol, self.stored = folder, learner, protocol, stored
         self.reporter, self.keep_states, self.isolation = reporter, keep_states, isolation
+        self.reference_notes: list[str] = []
         self.clock = Clock()
 
     def go_through(self) -> None:
@@ -154,4 +155,5 @@ class Stages:
             data={manifest.dataset: data_origin(manifest) for manifest in protocol.manifests},
             canary=canary,
             defaults=card.defaults,
+            reference_notes=self.reference_notes,
         )

@@ -17,7 +17,7 @@ from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.protocols.schema import ProtocolFile, TaskSpec
 from vlcl_bench.tasks import LabelSet
 
-LATER_FIELDS = ("picture_size", "class_groups", "aliases", "bank")
+LATER_FIELDS = ("picture_size", "class_groups", "aliases", "bank", "reference")
 """Fields that version 1 of the mini protocols did not have."""
 
 
