@@ -140,17 +140,18 @@ def score(
 def compare(
     first: Run | str | Path,
     second: Run | str | Path,
-    protocol: str | None = None,
+    protocol: str | Path | None = None,
     places: str | Path | Sequence[str | Path] = ("submissions", "runs"),
     draws: int = 10_000,
 ) -> EntryComparison:
     """By how much the first entry is better than the second, as ``vlcl compare`` says it.
 
-    Each is a run, a run's folder, or a name as on the board (``l2``, ``zscl:l2_weight=0``), looked for in ``places``,
-    one folder or several. Samples and seeds are drawn again ``draws`` times, at least 100. Raises :class:`UsageError`
-    where a name means none or several, or the two share no protocol.
+    Each is a run, a run's folder or hash, or a name as on the board (``l2``, ``zscl:l2_weight=0``), looked for in
+    ``places``, one folder or several. ``protocol`` is a name, or the TOML file of a protocol of one's own. Samples and
+    seeds are drawn again ``draws`` times, at least 100. Raises :class:`UsageError` where a name means none or several,
+    or the two share no protocol.
     """
-    from vlcl_bench.board.entries import find_pair
+    from vlcl_bench.board.pairs import find_pair, item_scores
     from vlcl_bench.scoring import significance
 
     if draws < FEWEST_DRAWS:
@@ -158,7 +159,7 @@ def compare(
     names = [str(_place(entry) or entry) for entry in (first, second)]
     folders = [places] if isinstance(places, str | Path) else places
     pair = find_pair(names[0], names[1], protocol, [Path(folder) for folder in folders])
-    compared = significance.compare(pair[0].item_scores(), pair[1].item_scores(), draws)
+    compared = significance.compare(*item_scores(pair, protocol), draws)
     return EntryComparison(
         pair[0].protocol, pair[0].name, pair[1].name, _frame(compared.headlines), _frame(compared.tasks), compared.seeds
     )

@@ -17,7 +17,7 @@ from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predict
 from vlcl_bench.records.rescoring import rescored_with_joint
 from vlcl_bench.records.schema import Record
 from vlcl_bench.scoring.column import Scored
-from vlcl_bench.scoring.columns import columns
+from vlcl_bench.scoring.columns import METRICS, columns
 from vlcl_bench.scoring.drift import Drift, drifts
 from vlcl_bench.scoring.joint import read_joint
 from vlcl_bench.scoring.matrix_file import read_matrix
@@ -73,6 +73,8 @@ def summary(folder: Path, record: Record) -> dict[str, Any]:
         "weight": record.footprint.model_dump(mode="json"),
         "usage": record.usage.model_dump(mode="json"),
         "provenance": record.provenance.model_dump(mode="json"),
+        "reference": record.identity.reference,
+        "notes": record.reference_notes,
     }
 
 
@@ -121,6 +123,8 @@ def print_run(console: Console, folder: Path, record: Record, full: bool = False
     )
     if record.unranked_because:
         console.print(f"not ranked: {record.unranked_because}", highlight=False)
+    for note in record.reference_notes:
+        console.print(f"note: {note}", markup=False, highlight=False)
     if sum(cost.seconds_synthesise):
         console.print(synthesis_line(record), highlight=False)
     if full:
@@ -142,7 +146,8 @@ def print_details(console: Console, record: Record) -> None:
     """Configuration, usage, weight and provenance as a two-column table."""
     table = Table(show_header=False)
     details: dict[str, Any] = {
-        "run": record.run_hash, "track": record.track, **record.identity.model_dump(mode="json"),
+        "run": record.run_hash, "track": record.track, **record.identity.model_dump(mode="json", exclude={"reference"}),
+        **{f"reference {kind}": what for kind, what in record.identity.reference.items()},
         **record.usage.model_dump(exclude_none=True), **record.footprint.model_dump(exclude={"bytes_by_stage"}),
         **record.provenance.model_dump(), "continued": f"{record.cost.resumed} times",
     }  # fmt: skip
@@ -162,9 +167,11 @@ def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
                 console, scores["tasks"], part["matrix"], part["zero_shot"], part["metric"], letter=view.letter
             )
     table = Table("metric", kind.short, *(view.short for view, _ in beside))
+    runs = [Scored(scores), *(Scored(part) for _, part in beside)]
     for column in columns(place="show"):
-        runs = [Scored(scores), *(Scored(part) for _, part in beside)]
-        table.add_row(column.explained, *(column.text(column.of(run)) for run in runs))
+        values = [column.of(run) for run in runs]
+        if column in METRICS or any(value is not None for value in values):  # of other kinds of streams: not here
+            table.add_row(column.explained, *map(column.text, values))
     console.print(table)
     if "retrieval" in scores:
         console.print(recall_table(scores))
@@ -222,8 +229,10 @@ def heat_map(
     )  # fmt: skip
     table.add_column("after", no_wrap=True)
     shown = range(len(tasks)) if places is None else places
+    alike = len({short(task) for task in tasks}) < len(tasks)
     for i in shown:
-        table.add_column(short(tasks[i]), justify="right", no_wrap=True)
+        heading = f" {i + 1}:{short(tasks[i]).strip()[:3]}" if alike else short(tasks[i])
+        table.add_column(heading, justify="right", no_wrap=True)
     if zero_shot is not None:
         table.add_row(" 0 nothing ", *[_cell(zero_shot[i], False) for i in shown])
     for j, row in enumerate(matrix):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,11 @@ EARLIER = "earlier"
 class OwnCopy:
     """Which copy of a protocol's own data sets is meant.
 
-    ``protocol`` is the protocol's file as it was named, ``root`` the data root; ``recorded`` are, where a record asks
-    for what it was made with, the fingerprints of its manifests by data set.
+    ``protocol`` is the protocol's file as it was named, ``root`` the data root.
     """
 
     protocol: str | None = None
     root: Path | None = None
-    recorded: Mapping[str, str] = field(default_factory=dict)
 
     def options(self) -> str:
         """What has to be typed behind ``vlcl data verify NAME``."""
@@ -53,10 +51,6 @@ def key_of(name: str, described: str, copy: OwnCopy) -> str:
     Without a data root, the only one that there is; :class:`UsageError` where several have different contents.
     """
     base = f"{name}-{described[:12]}"
-    if name in copy.recorded:
-        for key in _filed(base, with_earlier=True):
-            if read_manifest(key, first_use_folder()).fingerprint() == copy.recorded[name]:
-                return key
     if copy.root is not None:
         return f"{base}-{sha256_text(os.path.realpath(copy.root))[:8]}"
     keys = _filed(base)
@@ -70,13 +64,9 @@ def key_of(name: str, described: str, copy: OwnCopy) -> str:
     return keys[0]
 
 
-def _filed(base: str, with_earlier: bool = False) -> list[str]:
-    """Keys of the manifests there are of a description, those that were renewed last."""
-    folder = first_use_folder()
-    keys = sorted(path.stem for path in folder.glob(f"{base}*.parquet"))
-    if with_earlier:
-        keys += [f"{EARLIER}/{path.stem}" for path in sorted((folder / EARLIER).glob(f"{base}*.parquet"))]
-    return keys
+def _filed(base: str) -> list[str]:
+    """Keys of the manifests that there are of a description; of those that were renewed, the latest."""
+    return sorted(path.stem for path in first_use_folder().glob(f"{base}*.parquet"))
 
 
 def other_contents(key: str, manifest: Manifest) -> int:

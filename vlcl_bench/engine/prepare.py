@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +13,10 @@ from vlcl_bench.backbones import load_backbone, weights_sha256
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.common.progress import Reporter
 from vlcl_bench.data.interface import Places
-from vlcl_bench.data.reference import ReferencePlan, plan_reference
+from vlcl_bench.data.reference import ReferencePlan
 from vlcl_bench.engine.names import check_names
 from vlcl_bench.engine.pictures import check_own_data, describe_data
+from vlcl_bench.engine.reference import lent_to_another, reference_plan
 from vlcl_bench.engine.sandbox.limits import Limits
 from vlcl_bench.engine.synthesis import plan_recipe
 from vlcl_bench.errors import UsageError
@@ -69,6 +69,8 @@ class Prepared:
     reference: ReferencePlan | None
     recipe: Recipe | None
     identity: Identity
+    remarks: tuple[str, ...] = ()
+    """What a user should know of the reference data, and the record says too."""
 
 
 Backbones = dict[str, tuple[Backbone, str]]
@@ -98,7 +100,8 @@ def prepare(
     describe_data(protocol, places, reporter)
     check_own_data(protocol, places, reporter)
     say_small_tasks(protocol, reporter)
-    reference = reference_plan(protocol, card, places)
+    reference, remarks = reference_plan(protocol, card, places, folder_of(request.protocol), reporter)
+    remarks += lent_to_another(protocol, card, backbone)
     recipe = plan_recipe(protocol, card)
     identities = (reference.identity if reference else {}) | ({GENERATOR: recipe.identity()} if recipe else {})
     identity = Identity(
@@ -107,7 +110,7 @@ def prepare(
         backbone=backbone.name, backbone_sha256=digest, seed=request.seed, reference=identities,
         backbone_source_sha256=backbone.source_sha256,
     )  # fmt: skip
-    return Prepared(protocol, method, card, backbone, places, reference, recipe, identity)
+    return Prepared(protocol, method, card, backbone, places, reference, recipe, identity, tuple(remarks))
 
 
 def backbone_named(name: str, reporter: Reporter, loaded: Backbones | None = None) -> tuple[Backbone, str]:
@@ -124,11 +127,9 @@ def backbone_named(name: str, reporter: Reporter, loaded: Backbones | None = Non
     return hashed
 
 
-def reference_plan(protocol: Protocol, card: MethodCard, places: Places) -> ReferencePlan | None:
-    """The reference data that a method declares, as far as they are known without opening them."""
-    kinds = tuple(kind for kind in card.reference if kind != GENERATOR)
-    lends = partial(protocol.world.plan_reference, places=places, side=protocol.side)
-    return plan_reference(lends, kinds, protocol.budget.auxiliary_size, card.settings)
+def folder_of(protocol: str) -> Path | None:
+    """The folder of a protocol that was named by its file; what that names lies there or below the data root."""
+    return Path(protocol).parent if protocol.endswith(".toml") else None
 
 
 def recorded_settings(card: MethodCard, recipe: Recipe | None) -> dict[str, Any]:

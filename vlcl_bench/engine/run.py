@@ -40,6 +40,7 @@ from vlcl_bench.engine.synthesis import open_synthesis
 from vlcl_bench.methods.card import make_settings
 from vlcl_bench.methods.terms import Loans
 from vlcl_bench.records.schema import Record
+from vlcl_bench.records.streams import keep_protocol
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,10 @@ def _run(
     prepared = prepare(request, reporter, describe=supervisor.describe if supervisor else None)
     protocol, backbone, identity = prepared.protocol, prepared.backbone, prepared.identity
     warn_of_pictures(protocol, reporter)
+    for remark in prepared.remarks:
+        reporter.say(f"warning: {remark}")
     with locked(_folder_of(request, identity.run_hash), identity) as folder:
+        keep_protocol(folder.path, request.protocol)
         if folder.journal.last("finished"):
             record = finished_record(folder.path, identity)
             folder.drop_stage_predictions()
@@ -91,6 +95,7 @@ def _run(
             backbone.to("cpu")
             learner = supervisor.learner(protocol, identity, sizes_before, loans)
         stages = Stages(folder, learner, protocol, stored, reporter, request.keep_states, request.isolation, original)
+        stages.reference_notes = list(prepared.remarks)
         stages.begin(started, precision)
         stages.go_through()
         return Outcome(folder.path, stages.conclude(identity, prepared.card, device, canary), False)

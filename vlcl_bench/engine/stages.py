@@ -48,6 +48,7 @@ class Stages:
         self.original = original or Original()
         self.clock, self.precision = Clock(), ""
         self.logits: Logits = {}
+        self.reference_notes: list[str] = []
 
     def begin(self, started: float | None, precision: str) -> None:
         """Note how long this process took until here, since its command was given at ``started``."""
@@ -190,4 +191,5 @@ class Stages:
             data=data_origins(protocol.manifests),
             canary=canary,
             defaults=card.defaults,
+            reference_notes=self.reference_notes,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -39,6 +40,29 @@ class CaptionBank(_Frozen):
     groups: tuple[tuple[str, ...], ...]
 
 
+class OwnReference(_Frozen):
+    """Reference data that the protocol brings, in place of its world's.
+
+    ``pictures`` is a data set of ``[[data]]``, or a folder below the data root; ``texts`` is a file with a text a line,
+    from the protocol's file or the data root.
+    """
+
+    pictures: str | None = Field(default=None, min_length=1)
+    texts: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if self.pictures is None and self.texts is None:
+            raise ValueError("expected pictures, texts or both; leave the table out for those of the protocol's scale")
+        for key, name in self.model_dump(exclude_none=True).items():
+            if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+                raise ValueError(
+                    f"{key} = {name!r} is not a path from the data root or the protocol's file; a protocol names no "
+                    "place of one machine"
+                )
+        return self
+
+
 @dataclass(frozen=True)
 class TaskSpec:
     """One task of a stream: a data set, or those of its classes that are learned together.
@@ -59,7 +83,8 @@ class ProtocolFile(_Frozen):
     ``dataset_names`` (in the file: ``tasks``) are the data sets in order, each a task of its own unless
     ``class_groups`` cuts it into several.
     ``aliases`` are names that mean the same where the names of all data sets compete. ``picture_size`` is the side
-    of real pictures after preprocessing. ``data`` describes data sets that are not in the catalogue.
+    of real pictures after preprocessing. ``data`` describes data sets that are not in the catalogue, and ``reference``
+    names reference data of one's own.
     """
 
     name: str
@@ -78,6 +103,7 @@ class ProtocolFile(_Frozen):
     class_groups: dict[str, ClassGroups] = {}
     aliases: tuple[tuple[str, ...], ...] = ()
     bank: CaptionBank | None = None
+    reference: OwnReference | None = None
     data: tuple[RealSpec, ...] = ()
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +20,7 @@ from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.protocols.schema import ProtocolFile, TaskSpec
 from vlcl_bench.tasks import LabelSet
 
-LATER_FIELDS = ("picture_size", "class_groups", "aliases", "bank")
+LATER_FIELDS = ("picture_size", "class_groups", "aliases", "bank", "reference")
 """Fields that version 1 of the mini protocols did not have."""
 
 
@@ -118,11 +118,21 @@ class Protocol(ProtocolFile):
         """Whether all manifests are the committed ones, so that everybody has the same fingerprint."""
         return all(is_committed(dataset.key) for dataset in self.datasets)
 
+    def with_manifests(self, manifests: Sequence[Manifest]) -> Self:
+        """The same protocol with these manifests, in the order of its data sets, in place of those that are here."""
+        copied = self.model_copy()
+        copied.__dict__["manifests"] = tuple(manifests)
+        return copied
+
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over all that changes a number: order, budget, transforms, classes, templates, samples.
+        """SHA-256 over all that changes a number; see :meth:`facts`."""
+        return sha256_text(canonical_json(self.facts()))
 
-        Fields that came after the first protocols count only where they are set, so that those keep theirs.
+    def facts(self) -> dict[str, Any]:
+        """All that changes a number, under the file's keys: order, budget, transforms, classes, templates, samples.
+
+        Fields that came after the first protocols count only where they are set, so that those keep their fingerprint.
         """
         facts = self.model_dump(mode="json", by_alias=True, exclude={"title", "description", "data"})
         for later in LATER_FIELDS:
@@ -134,7 +144,7 @@ class Protocol(ProtocolFile):
         ]
         if self.bank is not None:
             facts["bank_captions"] = sha256_text("\n".join(self.bank_captions))
-        return sha256_text(canonical_json(facts))
+        return facts
 
     @cached_property
     def distinct_names(self) -> tuple[str, ...]:

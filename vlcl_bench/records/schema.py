@@ -252,6 +252,15 @@ class Record(_Model):
     """How the backbone's canary check went: ``known``, ``required`` or ``first-use``."""
     defaults: dict[str, Any] | None = None
     """The settings that the method has by default on this protocol; ``None`` in records that do not say."""
+    reference_notes: list[str] = []
+    """What was said of the reference data when the run began; absent where there was nothing to say."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty_notes(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        facts: dict[str, Any] = handler(self)
+        if not self.reference_notes:
+            facts.pop("reference_notes", None)
+        return facts
 
     @property
     def first_predictions_sha256(self) -> str:
