@@ -8,6 +8,7 @@ from typing import Any
 from vlcl_bench.data.own_copies import OwnCopy
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.protocols.load import load_protocol, protocol_names
+from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import verified_predictions
 from vlcl_bench.records.schema import Record
 from vlcl_bench.scoring.ground_truth import ground_truth
@@ -28,9 +29,7 @@ def rescored(folder: Path, record: Record, protocol_file: Path | None = None) ->
             "Name its TOML file with protocol (--protocol). Known: " + ", ".join(protocol_names()) + ".",
         )
     protocol = load_protocol(name if protocol_file is None else str(protocol_file))
-    # Of a protocol's own pictures there may be several copies here, and earlier states of one.
-    recorded = {dataset: origin.manifest for dataset, origin in record.data.items()}
-    protocol = protocol.of_copy(OwnCopy(None if protocol_file is None else str(protocol_file), recorded=recorded))
+    protocol = on_recorded_data(protocol, record)
     if protocol.fingerprint != record.identity.protocol_fingerprint:
         raise IntegrityError(
             f"{folder} was run under {protocol.name} with fingerprint {record.identity.protocol_fingerprint[:12]}; "
@@ -38,6 +37,14 @@ def rescored(folder: Path, record: Record, protocol_file: Path | None = None) ->
             "Score it with the version of vlcl-bench that made it, or run it again.",
         )
     return ground_truth(protocol).rescore(verified_predictions(folder, record))
+
+
+def on_recorded_data(protocol: Protocol, record: Record) -> Protocol:
+    """A protocol on the pictures that a run was made with.
+
+    Of a protocol's own data sets there may be several copies here, and earlier states of one.
+    """
+    return protocol.of_copy(OwnCopy(recorded={name: origin.manifest for name, origin in record.data.items()}))
 
 
 def rescored_with_joint(
