@@ -521,8 +521,7 @@ rows = [{ name = "better" }, { name = "base", method = "finetune" }, { name = "a
 
     monkeypatch.setattr("vlcl_bench.records.files.read_predictions", lambda path: int(path.parent.name))
     key = SimpleNamespace(item_scores=scores)
-    protocol = SimpleNamespace(of_copy=lambda copy: None)
-    monkeypatch.setattr("vlcl_bench.protocols.load.load_protocol", lambda name: protocol)
+    monkeypatch.setattr("vlcl_bench.protocols.load.load_protocol", lambda name: None)
     monkeypatch.setattr("vlcl_bench.sweep.tables.ground_truth", lambda protocol: key)
     jobs = [
         SimpleNamespace(
@@ -531,7 +530,6 @@ rows = [{ name = "better" }, { name = "base", method = "finetune" }, { name = "a
             record=SimpleNamespace(
                 scores={"metrics": {"last": 1.0}, "bleu4": {"metrics": {"last": 20.0 + place}}},
                 footprint=SimpleNamespace(bytes_between_tasks=1000 * (place + 1)),
-                data={},
             ),
         )
         for place in answers

@@ -78,15 +78,12 @@ def _differences(asked: ResultsTable, done: Sequence[Sequence[Job]]) -> list[dic
     """
     from vlcl_bench.protocols.load import load_protocol
     from vlcl_bench.records.files import PREDICTIONS_NAME, read_predictions
-    from vlcl_bench.records.rescoring import on_recorded_data
     from vlcl_bench.scoring.significance import compare, holm
 
     names = [row.name for row in asked.rows]
     if not asked.against or not done[names.index(asked.against)]:
         return [None] * len(names)
-    base_record = done[names.index(asked.against)][0].record
-    protocol = load_protocol(asked.protocol)
-    key = ground_truth(protocol if base_record is None else on_recorded_data(protocol, base_record))
+    key = ground_truth(load_protocol(asked.protocol))
 
     def scores(jobs: Sequence[Job]) -> dict[int, Any]:
         return {
