@@ -16,6 +16,7 @@ from vlcl_bench.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from vlcl_bench.data.manifest import Manifest
+    from vlcl_bench.data.own_copies import OwnCopy
 
 SPLITS = ("train", "test")
 
@@ -86,6 +87,10 @@ class DataSet(ABC):
     captioned: bool = False
     own: bool = False
     """Whether a protocol's own file describes it."""
+
+    def of_copy(self, copy: OwnCopy) -> DataSet:
+        """The same data set; where it is a protocol's own, that copy of it."""
+        return self
 
     @property
     def advice(self) -> str:
