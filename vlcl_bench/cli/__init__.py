@@ -20,9 +20,12 @@ def main() -> None:
 
     settle_streams()
     from vlcl_bench.cli.app import app
+    from vlcl_bench.common.environment import check_environment
     from vlcl_bench.errors import VlclError
 
     try:
+        for unknown in check_environment():
+            print(f"note: {unknown.name} is no variable of vlcl-bench. {unknown.hint}", file=sys.stderr)
         app(prog_name="vlcl", obj=started)
     except VlclError as error:
         report(error)
@@ -74,6 +77,7 @@ def report(error: Exception) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from vlcl_bench.common.environment import traceback_wanted
     from vlcl_bench.errors import VlclError
 
     console = Console(stderr=True, soft_wrap=True)
@@ -81,7 +85,7 @@ def report(error: Exception) -> None:
     console.print(Text.assemble(("error: ", "bold red"), message))
     if isinstance(error, VlclError) and error.hint:
         console.print(Text(error.hint))
-    if os.environ.get("VLCL_TRACEBACK"):
+    if traceback_wanted():
         import traceback
 
         traceback.print_exception(error)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from vlcl_bench.backbones import load_backbone, weights_sha256
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.common.progress import Reporter
+from vlcl_bench.common.seeds import check_seed
 from vlcl_bench.data.interface import Places
 from vlcl_bench.data.reference import ReferencePlan, plan_reference
 from vlcl_bench.engine.pictures import describe_data
@@ -82,6 +83,7 @@ def prepare(
     ``loaded`` keeps backbones from call to call, for many requests in a row; such a backbone must not be trained.
     ``describe`` takes the place of importing the method here.
     """
+    check_seed(request.seed)
     protocol = load_protocol(request.protocol)
     method = request.method_ref or MethodRef.parse(request.method)
     if describe is None:
