@@ -126,6 +126,22 @@ def test_counts_that_are_none_are_refused_by_name(line: tuple[str, ...], value: 
     assert line[-1] in ended.err
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (("run", "--protocol", "mini-dev", "--method", "l2", "--backbone", ""), "the argument of --backbone is empty"),
+        (("run", "--protocol", "mini-dev", "--method", "l2", "--store="), "the argument of --store is empty"),
+        (("data", "gc", "--store", " "), "the argument of --store is empty"),
+        (("data", "list", "--data-root", ""), "the argument of --data-root is empty"),
+        (("show", ""), "an argument is empty"),
+        (("",), "an argument is empty"),
+    ],
+)  # fmt: skip
+def test_an_empty_argument_is_not_taken_for_the_current_folder(line: tuple[str, ...], said: str) -> None:
+    ended = vlcl(*line)
+    assert (ended.code, said in ended.err) == (2, True), ended.err
+
+
 @pytest.mark.parametrize("value", ["0/2", "3/2", "1_0/20", "²/2", "1/", "/2", "1", "-1/2", "1.0/2", "1/" + "9" * 5000])
 def test_a_share_that_is_none_is_refused(value: str) -> None:
     ended = vlcl("synthesise", "--protocol", "mini-dev", "--method", "gift", "--share", value)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def main() -> None:
     try:
         for unknown in check_environment():
             print(f"note: {unknown.name} is no variable of vlcl-bench. {unknown.hint}", file=sys.stderr)
+        refuse_empty(sys.argv[1:])
         app(prog_name="vlcl", obj=started)
     except VlclError as error:
         report(error)
@@ -70,6 +73,22 @@ def _flush(code: object) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
         sys.exit(5 if code in (0, None) else code)  # type: ignore[arg-type]
+
+
+def refuse_empty(arguments: Sequence[str]) -> None:
+    """Raise :class:`UsageError` for an empty argument: mostly a shell's variable that is not set, never a value.
+
+    As a folder it would be the current one, and as a name the default.
+    """
+    from vlcl_bench.errors import UsageError
+
+    for before, argument in zip(["vlcl", *arguments], arguments, strict=False):
+        option = argument.removesuffix("=") if re.fullmatch("--[a-z-]+=", argument) else before
+        if not argument.strip() or option != before:
+            raise UsageError(
+                f"the argument of {option} is empty" if option.startswith("-") else "an argument is empty",
+                "Give a value, or leave it out. Is a variable of the shell not set?",
+            )
 
 
 def report(error: Exception) -> None:

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from vlcl_bench.regress.outcomes import Outcome
     from vlcl_bench.regress.regression import Regression
 
+Threads = Annotated[
+    int,
+    typer.Option(
+        parser=whole(1, 4096), metavar="<int>",
+        help="Threads of each run; answers are only compared bit by bit for as many as then.",
+    ),
+]  # fmt: skip
+
 
 def regress(
     methods: Annotated[
@@ -38,14 +46,7 @@ def regress(
         bool, typer.Option("--strict-cost", help="Fail where time or memory is half as much again as expected.")
     ] = False,
     jobs: Annotated[int, typer.Option(parser=whole(1, 4096), metavar="<int>", help="Runs at once.")] = 2,
-    threads: Annotated[
-        int,
-        typer.Option(
-            parser=whole(1, 4096),
-            metavar="<int>",
-            help="Threads of each run; answers are only compared bit by bit for as many as then.",
-        ),
-    ] = 1,
+    threads: Threads = 1,
     expectations: Annotated[Path, typer.Option(help="Folder of the expectations.")] = Path("tests/expectations"),
     submissions: Annotated[Path, typer.Option(help="Folder with committed records, for --all.")] = Path("submissions"),
     runs: Annotated[Path, typer.Option(help="Folder of the runs; emptied first, unless --resume.")] = Path(
