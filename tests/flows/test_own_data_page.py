@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -37,18 +38,21 @@ def commands() -> list[list[str]]:
 def test_the_example_followed_word_by_word_ends_in_numbers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VLCL_STORE", str(tmp_path / "store"))
+    began = time.process_time()
     exec(block("python"), {})
     new, *runs = commands()
     assert [line[0] for line in (new, *runs)] == ["protocols", "run", "run"]
     ended = vlcl(*new)
     assert ended.code == 0, ended.err
     assert Path("my-stream.toml").read_text() == block("toml")
-    for run in runs:
+    for number, run in enumerate(runs):
         if "finetune" in run:  # the same, in fewer steps
             text = block("toml").replace("steps = 40", "steps = 2").replace("warmup = 4", "warmup = 1")
             Path("my-stream.toml").write_text(text)
         ended = vlcl(*run, "--json")
         assert ended.code == 0, ended.err
+        # Of two cores, as the page says; other work on this machine does not count.
+        assert number > 0 or time.process_time() - began < 60
         assert 0 <= ended.json["metrics"]["avg"] <= 100
         assert len(ended.json["tasks"]) == 4
 
@@ -87,7 +91,7 @@ def test_every_layout_is_named():
 
 
 def test_the_lines_of_toml_between_the_text_are_toml():
-    text = PAGE.read_text()
+    text = re.sub(r"^```.*?^```$", "", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
     for lines in re.findall(r"((?:^    [\w\[].*\n)+)", text, re.MULTILINE):
         if "vlcl " not in lines and "{" not in lines:
             assert tomllib.loads(re.sub(r"^    ", "", lines, flags=re.MULTILINE))
