@@ -20,6 +20,7 @@ from vlcl_bench.data.world import world_names
 from vlcl_bench.errors import nearest
 
 if TYPE_CHECKING:
+    from vlcl_bench.protocols.budget import Budget
     from vlcl_bench.protocols.schema import CaptionBank, ClassGroups
 
 OWN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -44,6 +45,7 @@ def stream_faults(parts: Parts) -> list[Fault]:
     for needs, check in (
         (("dataset_names",), _once),
         (("scale",), _scale),
+        (("budget",), _budget),
         (("dataset_names", "data"), _learnable),
         (("dataset_names", "task_names", "budget"), _rates),
         (("dataset_names", "class_groups", "data"), _groups),
@@ -64,6 +66,12 @@ def _once(names: tuple[str, ...]) -> Iterator[Fault]:
 def _scale(scale: str) -> Iterator[Fault]:
     if scale not in world_names():
         yield wrong("scale", scale, f"{' or '.join(map(repr, world_names()))}. {nearest(scale, world_names())}")
+
+
+def _budget(budget: Budget) -> Iterator[Fault]:
+    if budget.warmup > budget.steps:
+        wanted = f"no more steps than there are ({budget.steps})"
+        yield wrong(("budget", "warmup"), budget.warmup, wanted)
 
 
 def _own_data(data: tuple[RealSpec, ...]) -> list[Fault]:
@@ -171,7 +179,7 @@ def _learnable(names: tuple[str, ...], data: tuple[RealSpec, ...]) -> Iterator[F
         yield Fault(("tasks",), said)
 
 
-def _rates(names: tuple[str, ...], tasks: tuple[str, ...], budget: Any) -> Iterator[Fault]:
+def _rates(names: tuple[str, ...], tasks: tuple[str, ...], budget: Budget) -> Iterator[Fault]:
     for name in sorted(set(budget.learning_rates) - set(names) - set(tasks)):
         yield Fault(
             ("budget", "learning_rates", name), f"the stream has no such task. {nearest(name, {*names, *tasks})}"
