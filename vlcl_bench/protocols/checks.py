@@ -44,6 +44,7 @@ def stream_faults(parts: Parts) -> list[Fault]:
     faults = [] if "data" not in parts else _own_data(parts["data"])
     for needs, check in (
         (("dataset_names",), _once),
+        (("task_names",), _distinct),
         (("scale",), _scale),
         (("budget",), _budget),
         (("dataset_names", "data"), _learnable),
@@ -61,6 +62,12 @@ def _once(names: tuple[str, ...]) -> Iterator[Fault]:
     for name, count in Counter(names).items():
         if count > 1:
             yield Fault(("tasks",), f"{name!r} is there {count} times; a data set can be in a stream once only")
+
+
+def _distinct(tasks: tuple[str, ...]) -> Iterator[Fault]:
+    for name, count in Counter(tasks).items():
+        if count > 1 and re.search(r"-\d\d+$", name):  # the others are the same data set twice
+            yield Fault(("tasks",), f"{count} tasks are called {name!r}: a data set, and a group of another's classes")
 
 
 def _scale(scale: str) -> Iterator[Fault]:
