@@ -78,6 +78,7 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
 def make_settings(cls: type[Method], settings: Mapping[str, Any], scale: str) -> Any:
     """The method's settings: its defaults, its values for the world of this scale, then the user's settings."""
     from vlcl_bench.methods.base import Config
+    from vlcl_bench.methods.bounds import check_bounds
 
     if not issubclass(cls.Config, Config):
         raise MethodError(
@@ -87,7 +88,7 @@ def make_settings(cls: type[Method], settings: Mapping[str, Any], scale: str) ->
     of_world = getattr(cls, f"{world_of(scale).settings}_settings", {})
     merged = {**of_world, **settings}
     try:
-        return cls.Config.model_validate(merged)
+        values = cls.Config.model_validate(merged)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "settings"
@@ -96,3 +97,5 @@ def make_settings(cls: type[Method], settings: Mapping[str, Any], scale: str) ->
             known = nearest(key, fields) if fields else "It has none."
             raise UsageError(f"{cls.title} has no setting {key!r}", known) from error
         raise UsageError(f"setting {key}={first['input']!r} of {cls.title}: {first['msg']}") from error
+    check_bounds(values, cls.title)
+    return values
