@@ -58,6 +58,7 @@ def quick_run(folder: Path) -> tuple[object, ...]:
     return "run", "--protocol", "tiny", "--backbone", path
 
 
+@pytest.mark.slow
 def test_the_backbones_page_shows_the_start_that_is_written_and_it_runs(world, tmp_path):
     (example,) = examples(ROOT / "docs" / "own-backbone.md")
     path = tmp_path / "my_backbone.py"
@@ -70,6 +71,7 @@ def test_the_backbones_page_shows_the_start_that_is_written_and_it_runs(world, t
     assert len(identity.backbone_source_sha256) == 64
 
 
+@pytest.mark.slow
 def test_the_methods_page_has_a_method_that_runs_and_keeps_what_it_says(world, tmp_path):
     (example,) = examples(ROOT / "docs" / "own-method.md")
     method = tmp_path / "my_method.py"
@@ -81,6 +83,7 @@ def test_the_methods_page_has_a_method_that_runs_and_keeps_what_it_says(world, t
     assert record.footprint.bytes_by_stage == [0, 4, 8]
 
 
+@pytest.mark.slow
 def test_modes_and_gradients_are_what_the_methods_page_says(world, tmp_path):
     body = """
     def learn(self, task, ctx):
