@@ -52,7 +52,9 @@ def main() -> None:
 
 def _refusal(error: OSError | UnicodeEncodeError) -> VlclError | None:
     """What a disk refused somewhere below, or a text of the command line that no file can hold; else ``None``."""
-    from vlcl_bench.common.fileio import refusal_in
+    from pathlib import Path
+
+    from vlcl_bench.common.fileio import FULL, machine_error, refusal_in
     from vlcl_bench.errors import UsageError
 
     if isinstance(error, UnicodeEncodeError):
@@ -60,7 +62,8 @@ def _refusal(error: OSError | UnicodeEncodeError) -> VlclError | None:
             return None
         words = error.object.encode("ascii", "backslashreplace").decode()[:60]
         return UsageError(f"{words!r} is not a text in UTF-8", "Names and settings are; only paths may be other bytes.")
-    return refusal_in(error)
+    unnamed = machine_error(error, Path("a file")) if error.errno in FULL else None
+    return refusal_in(error) or unnamed
 
 
 def _flush(code: object) -> None:

@@ -103,7 +103,7 @@ def machine_error(error: OSError, path: Path, doing: str = "write") -> MachineEr
 
 
 def refusal_in(error: BaseException) -> MachineError | None:
-    """What a disk refused to a library, which may have wrapped it in errors of its own; ``None`` where none did."""
+    """What a disk refused to a library, which may have wrapped it; ``None`` where no error in it names a file."""
     seen: list[BaseException] = []
     found: BaseException | None = error
     while found is not None and found not in seen:
@@ -111,9 +111,8 @@ def refusal_in(error: BaseException) -> MachineError | None:
             return MachineError(f"there is no folder for temporary files: {found.strerror}", TEMPORARY)
         if isinstance(found, OSError) and found.errno in REFUSALS:
             names = [name for name in (found.filename2, found.filename) if isinstance(name, str | bytes)]
-            path = Path(os.fsdecode(names[-1])) if names else None
-            if path is not None or found.errno in FULL:
-                return machine_error(found, path or Path("a file"), "use")
+            if names:
+                return machine_error(found, Path(os.fsdecode(names[-1])), "use")
         seen.append(found)
         found = found.__cause__ or found.__context__
     return None
