@@ -35,7 +35,7 @@ def parse_seconds(text: str | None) -> float | None:
     if text.strip().lower() == "none":
         return math.inf
     try:
-        seconds = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10; nobody means that
+        seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
@@ -50,7 +50,7 @@ def parse_bytes(text: str | None) -> int | None:
     if text is None or text.strip().lower() == "none":
         return None
     try:
-        size = ByteSize(0) if "_" in text else TypeAdapter(ByteSize).validate_python(text)
+        size = TypeAdapter(ByteSize).validate_python(text)
     except ValidationError:
         size = ByteSize(0)
     if size <= 0:
