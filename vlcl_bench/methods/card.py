@@ -109,7 +109,7 @@ def make_settings(cls: type[Method], settings: Mapping[str, Any], scale: str) ->
     try:
         return cls.Config.model_validate(merged)
     except ValidationError as error:
-        first = {**error.errors()[0], "msg": _in_words(error, cls.Config)}
+        first: dict[str, Any] = {**error.errors()[0], "msg": _in_words(error, cls.Config)}
         key = ".".join(map(str, first["loc"])) or "settings"
         fields = cls.Config.model_fields
         if first["type"] == "extra_forbidden":
