@@ -76,6 +76,24 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
     return settings
 
 
+def _refuse_other_kinds(cls: type[Method], settings: Mapping[str, Any]) -> None:
+    """Refuse a text where a number belongs, and the like: pydantic alone reads ``1_0`` as 10 and ``true`` as 1."""
+    for key, value in settings.items():
+        field = cls.Config.model_fields.get(key)
+        if field is not None and not may_be(field.annotation, value):
+            wanted = expected_at(cls.Config, (key,))
+            raise UsageError(
+                f"setting {key}={value!r} of {cls.title}: found {shown(value)}, expected {wanted}",
+                f"For instance: --set {key}={json.dumps(field.get_default(), default=str)}",
+            )
+
+
+def _in_words(error: ValidationError, config: type[BaseModel]) -> str:
+    """What is wrong with the settings: the first fault, and a line for each other."""
+    first, *others = schema_faults(error, config)
+    return "".join([first.said, *(f"\nAnd {place_words(fault.place)}: {fault.said}" for fault in others)])
+
+
 def make_settings(cls: type[Method], settings: Mapping[str, Any], scale: str) -> Any:
     """The method's settings: its defaults, its values for the world of this scale, then the user's settings."""
     from vlcl_bench.methods.base import Config
@@ -86,24 +104,18 @@ def make_settings(cls: type[Method], settings: Mapping[str, Any], scale: str) ->
             f"the settings class of {cls.title} does not derive from vlcl_bench.methods.Config",
             "Without it a misspelt --set would pass unseen.",
         )
+    _refuse_other_kinds(cls, settings)
     of_world = getattr(cls, f"{world_of(scale).settings}_settings", {})
-    fields = cls.Config.model_fields
-    for key, value in settings.items():
-        if key in fields and not may_be(fields[key].annotation, value):
-            raise UsageError(
-                f"setting {key}={value!r} of {cls.title}: found {shown(value)}, expected "
-                f"{expected_at(cls.Config, (key,))}",
-                f"For instance: --set {key}={json.dumps(fields[key].get_default(), default=str)}",
-            )
+    merged = {**of_world, **settings}
     try:
-        values = cls.Config.model_validate({**of_world, **settings})
+        values = cls.Config.model_validate(merged)
     except ValidationError as error:
-        first, faults = error.errors()[0], schema_faults(error, cls.Config)
+        first: dict[str, Any] = {**error.errors()[0], "msg": _in_words(error, cls.Config)}
         key = ".".join(map(str, first["loc"])) or "settings"
+        fields = cls.Config.model_fields
         if first["type"] == "extra_forbidden":
             known = nearest(key, fields) if fields else "It has none."
             raise UsageError(f"{cls.title} has no setting {key!r}", known) from error
-        others = "".join(f"\nAnd {place_words(fault.place)}: {fault.said}" for fault in faults[1:])
-        raise UsageError(f"setting {key}={first['input']!r} of {cls.title}: {faults[0].said}{others}") from error
+        raise UsageError(f"setting {key}={first['input']!r} of {cls.title}: {first['msg']}") from error
     check_bounds(values, cls.title)
     return values
