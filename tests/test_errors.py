@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from vlcl_bench.data.real.catalogue import spec_of
 from vlcl_bench.errors import VlclError, nearest
+from vlcl_bench.methods.registry import MethodRef
+from vlcl_bench.protocols.load import load_protocol
 
 METHODS = ("auto_seed_vl2", "finetune", "gift", "l2", "lwf", "lwf_vr", "moe_adapter", "zscl")
 STREAMS = ("mini-mtil-1", "mini-mtil-2", "mini-dev", "mtil-1", "mtil-2", "c2r@rapf")
@@ -65,3 +68,21 @@ def test_a_message_does_not_say_where_an_object_lies_in_memory():
     error = VlclError(said)
     assert " at 0x" not in str(error)
     assert "<function nearest>" in error.message
+
+
+@pytest.mark.parametrize(
+    ("look_up", "typed", "meant"),
+    [(load_protocol, "MTIL Order I", "mtil-1"), (load_protocol, "Mini-MTIL-II", "mini-mtil-2"),
+     (MethodRef.parse, "ZSCL", "zscl"), (MethodRef.parse, "Continual-FT", "finetune"),
+     (MethodRef.parse, "Auto-Seed VL2", "auto_seed_vl2"), (spec_of, "CIFAR-100", "cifar100")],
+)  # fmt: skip
+def test_whoever_looks_a_name_up_suggests_it(look_up, typed, meant):
+    with pytest.raises(VlclError, match=f"Did you mean '{meant}'"):
+        look_up(typed)
+
+
+def test_a_method_file_without_its_ending_is_recognised(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_method.py").write_text("")
+    with pytest.raises(VlclError, match=r"Did you mean the file my_method.py:Mine\?"):
+        MethodRef.parse("my_method:Mine")

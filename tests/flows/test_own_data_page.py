@@ -57,13 +57,16 @@ def test_the_example_followed_word_by_word_ends_in_numbers(tmp_path, monkeypatch
         assert len(ended.json["tasks"]) == 4
 
 
+TABLES = ("data", "class_groups", "bank", "budget", "augmentation", "reference")
+
+
 def keys(schema: type[BaseModel], before: str = "") -> set[str]:
     """The keys of a table and of the tables in it, with dots."""
     found = set()
     for name, field in schema.model_fields.items():
         key = f"{before}{field.alias or name}"
         inner = [model for model in models(field.annotation) if name not in INSIDE]
-        found |= {key} if not inner or key in ("data", "class_groups", "bank", "budget", "augmentation") else set()
+        found |= {key} if not inner or key in TABLES else set()
         for model in inner:
             found |= keys(model, f"{key}.")
     return found

@@ -66,7 +66,8 @@ def loggable(key: str, value: Any) -> float | int | str:
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, str) or (isinstance(value, (int, float)) and math.isfinite(value)):
         return value
-    raise MethodError(f"ctx.log({key}={value!r}): only finite numbers and strings can be stored in the record")
+    shown = repr(value) if isinstance(value, int | float) else f"a {type(value).__name__}"
+    raise MethodError(f"ctx.log({key}={shown}): only finite numbers and strings can be stored in the record")
 
 
 def random_crops(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:

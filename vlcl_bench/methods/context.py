@@ -23,6 +23,7 @@ from vlcl_bench.data.transforms import CROP_ATTEMPTS
 from vlcl_bench.errors import MethodError
 from vlcl_bench.methods.batches import drawn_captions, loggable, random_crops, shuffled
 from vlcl_bench.methods.own_training import counted_steps, note_on
+from vlcl_bench.methods.returned import checked_loss
 from vlcl_bench.methods.terms import Loans, Rules
 from vlcl_bench.methods.usage import Usage
 from vlcl_bench.synthesis.loan import SyntheticSet
@@ -278,7 +279,7 @@ class Context:
         for step in range(steps):
             for group in optimizer.param_groups:
                 group["lr"] = rate * self.schedule(step)
-            value = loss(next(batches))
+            value = checked_loss(loss(next(batches)))
             if step % look_every == 0 or step + 1 == steps:
                 seen = float(value.detach())
                 if not math.isfinite(seen):
