@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.fakes import FakeBackbone, make_context, make_task
+from support.playing import play
 from torch import nn
 
 from vlcl_bench.methods.card import make_settings
@@ -98,3 +99,29 @@ def test_a_rare_class_is_looked_at_though_the_budget_is_small(name: str) -> None
         assert set(labels[rows]) == {0, 1, 2}
         assert ctx.usage.reference_pictures == 6
         assert "looked at 6 of 60 pictures" in str(ctx.logged[0]["note"])
+
+
+# Training beside the adapters
+
+SMALL: dict[str, dict[str, Any]] = {
+    "proto_replay": {"stabilise_steps": 3},
+    "er_vlm": {},
+    "cgil": {"latent": 3, "hidden": 6, "iterations": 7, "vae_batch": 5, "samples": 4, "stabilise_steps": 3},
+    "auto_seed_vl2": {"generator_steps": 4, "stabilise_steps": 3},
+}
+OWN = {
+    # Steps before the second task's first on what is kept, and of other networks; samples shown to these.
+    "proto_replay": [(0, 0), (3, 0)],
+    "er_vlm": [(0, 0), (0, 0)],
+    "cgil": [(7, 7 * 5 * 3), (3 + 7, 7 * 5 * 3)],  # three classes
+    # 17 pictures and 3 held out a step; at the second task the six seeds of the first too.
+    "auto_seed_vl2": [(4, 4 * 20), (3 + 4, 4 * 26)],
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_training_of_a_methods_own_is_metered_task_by_task(name: str) -> None:
+    cls: Any = load_method(name)
+    method = cls(FakeBackbone(), make_settings(cls, {"learning_rate": 1e-3, **SMALL[name]}, "full"))
+    reports = play(method, 1, 2, steps=6, batch_size=8).reports
+    assert [(report.usage.own_steps, report.usage.own_samples) for report in reports] == OWN[name]

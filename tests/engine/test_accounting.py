@@ -18,7 +18,8 @@ from vlcl_bench.engine.provenance import Clock, in_words, precision_of
 ZERO: dict[str, Any] = {"counts": {}, "log": [], "seconds": 0.5, "isolation": "inline"}
 USED = {
     "task_pictures": 48, "reference_pictures": 5, "synthetic_pictures": 4, "replayed_samples": 3,
-    "generated_pictures": 10, "made_pictures": 7, "blank_pictures": 1,
+    "generated_pictures": 10, "made_pictures": 7, "blank_pictures": 1, "own_steps": 4,
+    "own_samples": 9,
 }  # fmt: skip
 
 
@@ -105,7 +106,8 @@ def test_samples_are_summed_over_the_tasks_beside_what_is_allowed() -> None:
     usage = run_usage([ZERO, learned(), learned(task_pictures=40)], make_budget(steps=6, batch_size=8))
     assert usage.model_dump() == {
         "task_pictures": 88, "reference_pictures": 10, "synthetic_pictures": 8, "replayed_samples": 6,
-        "generated_pictures": 20, "made_pictures": 14, "blank_pictures": 2, "task_budget": 2 * 48,
+        "generated_pictures": 20, "made_pictures": 14, "blank_pictures": 2, "own_steps": 8, "own_samples": 18,
+        "task_budget": 2 * 48,
     }  # fmt: skip
 
 

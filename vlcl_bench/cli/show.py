@@ -127,7 +127,12 @@ def print_run(console: Console, folder: Path, record: Record, full: bool = False
         console.print(f"note: {note}", markup=False, highlight=False)
     if sum(cost.seconds_synthesise):
         console.print(synthesis_line(record), highlight=False)
+    if record.usage.own_steps:
+        steps = f"{record.usage.own_steps:,} optimiser steps of the method's own"
+        console.print(f"{steps}, on {record.usage.own_samples or 0:,} samples; no budget counts them", highlight=False)
     if full:
+        for note in [line["note"] for line in record.log if "note" in line]:
+            console.print(f"note: {note}", markup=False, highlight=False)
         print_details(console, record)
     console.print(f"record: {folder / RECORD_NAME}", markup=False, highlight=False, soft_wrap=True)
 
