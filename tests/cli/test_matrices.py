@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from support.harness import vlcl
 
-from vlcl_bench.cli.show import heat_map
+from vlcl_bench.cli.heat_map import heat_map
 from vlcl_bench.records.files import read_record
 
 RUN = Path(__file__).parents[1] / "expectations/fast-classes/finetune"
