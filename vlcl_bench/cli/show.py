@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vlcl_bench.cli.heat_map import print_heat_map
+from vlcl_bench.cli.heat_map import PREFIXES, print_heat_map
 from vlcl_bench.errors import UsageError
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
 from vlcl_bench.records.rescoring import rescored_with_joint
