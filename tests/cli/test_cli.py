@@ -21,7 +21,8 @@ pytestmark = pytest.mark.usefixtures("world")
 
 RUN = ("run", "--protocol", "tiny", "--method", "finetune")
 COMMANDS = [
-    [], ["run"], ["protocols"], ["methods"], ["methods", "new"], ["backbones"], ["backbones", "new"], ["backbones", "renew"], ["show"], ["score"], ["leaderboard"],
+    [], ["run"], ["protocols"], ["methods"], ["methods", "new"], ["show"], ["score"], ["leaderboard"],
+    ["backbones"], ["backbones", "new"], ["backbones", "renew"],
     ["leaderboard", "build"], ["world"], ["world", "sheet"], ["world", "freeze"], ["world", "pretrain"],
     ["world", "cards"], ["world", "diffuse"], ["world", "recognise"], ["synthesise"],
     ["world", "check"], ["conformance"], ["doctor"], ["sweep"], ["compare"], ["data"], ["data", "list"],
