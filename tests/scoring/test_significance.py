@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from support.harness import vlcl
 
-from vlcl_bench.board.entries import entries, find_pair
+from vlcl_bench.board.entries import entries
+from vlcl_bench.board.pairs import find_pair
 from vlcl_bench.errors import UsageError
 from vlcl_bench.scoring.metrics import continual_metrics
 from vlcl_bench.scoring.significance import METRICS, compare, holm, metric
@@ -132,6 +133,16 @@ def test_one_seed_is_compared_with_the_mean_of_many():
     last = next(one for one in found.headlines if one.name == "last")
     assert last.first == pytest.approx(np.mean([metric(matrix(one), "last") for one in many.values()]))
     assert found.seeds == (3, 1, 1)
+
+
+def test_mcnemars_test_is_made_at_the_first_common_seed_also_where_one_entry_has_more():
+    many, single = {k: scores(0.8, k) for k in range(3)}, {1: scores(0.6, 9)}
+    alone = compare({1: many[1]}, single, draws=100)
+    tests = [one.p_mcnemar for one in compare(many, single, draws=100).tasks]
+    assert tests == [one.p_mcnemar for one in alone.tasks]
+    assert None not in tests
+    apart = compare(many, {7: single[1]}, draws=100).tasks
+    assert {one.p_mcnemar for one in apart} == {None}  # means of seeds are no answers
 
 
 def test_seeds_count_pair_by_pair_where_both_have_several():

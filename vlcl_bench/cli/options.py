@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from vlcl_bench.common.streams import can_write, say
 
 EXIT_CODES = """Exit codes: 0 done; 2 wrong command, name, setting or input file; 3 a damaged file of ours;
 4 the method failed; 5 the machine refused (disk, permission, device); 130 interrupted; 1 a bug in vlcl-bench."""
@@ -37,6 +41,21 @@ StoreFolder = Annotated[
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error happened.")]
 
 
+def whole(least: int | None = None, most: int = 2**60) -> Callable[[object], int]:
+    """A parser of whole numbers as people write them (Python's own takes ``1_0`` for 10)."""
+
+    def number(text: object) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,20}", str(text).strip()):
+            raise typer.BadParameter(f"{str(text)[:40]!r} is not a whole number.")
+        found = int(str(text))
+        if found > most or found < (-most if least is None else least):
+            raise typer.BadParameter(f"{found} is not from {-most if least is None else least} to {most}.")
+        return found
+
+    return number
+
+
 def emit(value: Any) -> None:
-    """One JSON object on standard output."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """One JSON object on standard output, in ASCII where that cannot write all of it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    say(text if can_write(text) else json.dumps(value, indent=2, allow_nan=False))

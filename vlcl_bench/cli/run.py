@@ -21,6 +21,7 @@ from vlcl_bench.cli.options import (
     StoreFolder,
     Traceback,
     emit,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -58,10 +59,13 @@ AllowRead = Annotated[
 
 
 def run(
+    context: typer.Context,
     protocol: ProtocolName,
     method: MethodName,
     settings: Settings = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random in the run.")] = 0,
+    seed: Annotated[
+        int, typer.Option(parser=whole(), metavar="<int>", help="Seed of everything random in the run.")
+    ] = 0,
     backbone: Backbone = None,
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of this run, instead of runs/<hash>.")] = None,
@@ -101,7 +105,7 @@ def run(
         limits=Limits(parse_seconds(time_limit), parse_bytes(memory_limit), tuple(allow_read or ())),
     )  # fmt: skip
     with contextlib.redirect_stdout(sys.stderr):  # what a method prints is not our answer
-        outcome = run_engine(request, RichReporter(Console(stderr=True)))
+        outcome = run_engine(request, RichReporter(Console(stderr=True)), started=context.find_root().obj)
     if as_json:
         emit(summary(outcome.folder, outcome.record))
     else:

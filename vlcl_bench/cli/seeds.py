@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from vlcl_bench.cli.show import PREFIXES
+from vlcl_bench.cli.heat_map import PREFIXES
 from vlcl_bench.errors import UsageError
 from vlcl_bench.records.schema import Record
 

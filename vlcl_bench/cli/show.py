@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vlcl_bench.cli.heat_map import PREFIXES, print_heat_map
 from vlcl_bench.errors import UsageError
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
 from vlcl_bench.records.rescoring import rescored_with_joint
 from vlcl_bench.records.schema import Record
 from vlcl_bench.scoring.column import Scored
-from vlcl_bench.scoring.columns import columns
+from vlcl_bench.scoring.columns import METRICS, columns
 from vlcl_bench.scoring.drift import Drift, drifts
 from vlcl_bench.scoring.joint import read_joint
 from vlcl_bench.scoring.matrix_file import read_matrix
+from vlcl_bench.scoring.matrix_parts import Reading
 from vlcl_bench.scoring.metrics import continual_metrics
 from vlcl_bench.scoring.views import stream_kind
 
-TASKS_BESIDE = 11
-"""Tasks next to each other in a heat map: as many as MTIL has, on eighty characters."""
-PREFIXES = re.compile("^(dev-|coco-|mini-scenes-|mini-)")
-"""What tells apart data sets of different streams, but not those of one."""
 EXTRAS = ("agnostic", "agnostic_plain", "incremental", "retrieval", "bleu4")
 """What a run says beside its primary scores."""
 
@@ -71,6 +69,8 @@ def summary(folder: Path, record: Record) -> dict[str, Any]:
         "weight": record.footprint.model_dump(mode="json"),
         "usage": record.usage.model_dump(mode="json"),
         "provenance": record.provenance.model_dump(mode="json"),
+        "reference": record.identity.reference,
+        "notes": record.reference_notes,
     }
 
 
@@ -84,18 +84,21 @@ def score_run(folder: Path, protocol: Path | None = None, joint: Path | None = N
     return {"run": record.run_hash, "protocol": record.identity.protocol, **scores}
 
 
-def score_matrix(path: Path, with_zero_shot: bool, joint: Path | None = None) -> dict[str, Any]:
-    """Metrics of a matrix file, and of the file of a jointly trained reference where there is one."""
-    matrix, zero_shot = read_matrix(path, with_zero_shot)
-    tasks = [f"task {i + 1}" for i in range(len(matrix))]
+def score_matrix(path: Path, reading: Reading, joint: Path | None = None) -> dict[str, Any]:
+    """Metrics of a matrix file, and of the file of a jointly trained reference where there is one.
+
+    ``notes`` say what of the file was left out; of a matrix that was evaluated only so far, the rest is ``None``.
+    """
+    found = read_matrix(path, reading)
+    tasks = list(found.tasks) or [f"task {i + 1}" for i in range(len(found.R))]
     row = None if joint is None else read_joint(joint).row(tasks)
-    metrics = continual_metrics(matrix, zero_shot, row).to_dict()
-    rows = None if zero_shot is None else zero_shot.tolist()
+    metrics = continual_metrics(found.R, found.zero_shot, row, tiny=True, lower=found.lower).to_dict()
     return {
         "tasks": tasks,
-        "matrix": matrix.tolist(),
-        "zero_shot": rows,
+        "matrix": [[None if np.isnan(value) else float(value) for value in values] for values in found.R],
+        "zero_shot": None if found.zero_shot is None else found.zero_shot.tolist(),
         "metrics": metrics,
+        "notes": list(found.notes),
         **({} if row is None else {"joint": row.tolist()}),
     }
 
@@ -107,17 +110,25 @@ def print_run(console: Console, folder: Path, record: Record, full: bool = False
     console.print(Text.assemble((record.title, "bold"), " on ", (identity.protocol, "bold"), where))
     print_scores(console, record.scores)
     cost, weight = record.cost, record.footprint
+    prepared = "" if cost.seconds_prepare is None else f"{cost.seconds_prepare:.0f} preparing, "
     console.print(
-        f"{cost.seconds_total:.0f} s ({sum(cost.seconds_learn):.0f} learning, {sum(cost.seconds_evaluate):.0f} "
-        f"evaluating), peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB, "
+        f"{cost.seconds_total:.0f} s ({prepared}{sum(cost.seconds_learn):.0f} learning, "
+        f"{sum(cost.seconds_evaluate):.0f} evaluating), peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB, "
         f"{weight.bytes_between_tasks:,} bytes kept between tasks",
         highlight=False,
     )
     if record.unranked_because:
         console.print(f"not ranked: {record.unranked_because}", highlight=False)
+    for note in record.reference_notes:
+        console.print(f"note: {note}", markup=False, highlight=False)
     if sum(cost.seconds_synthesise):
         console.print(synthesis_line(record), highlight=False)
+    if record.usage.own_steps:
+        steps = f"{record.usage.own_steps:,} optimiser steps of the method's own"
+        console.print(f"{steps}, on {record.usage.own_samples or 0:,} samples; no budget counts them", highlight=False)
     if full:
+        for note in [line["note"] for line in record.log if "note" in line]:
+            console.print(f"note: {note}", markup=False, highlight=False)
         print_details(console, record)
     console.print(f"record: {folder / RECORD_NAME}", markup=False, highlight=False, soft_wrap=True)
 
@@ -136,7 +147,8 @@ def print_details(console: Console, record: Record) -> None:
     """Configuration, usage, weight and provenance as a two-column table."""
     table = Table(show_header=False)
     details: dict[str, Any] = {
-        "run": record.run_hash, "track": record.track, **record.identity.model_dump(mode="json"),
+        "run": record.run_hash, "track": record.track, **record.identity.model_dump(mode="json", exclude={"reference"}),
+        **{f"reference {kind}": what for kind, what in record.identity.reference.items()},
         **record.usage.model_dump(exclude_none=True), **record.footprint.model_dump(exclude={"bytes_by_stage"}),
         **record.provenance.model_dump(), "continued": f"{record.cost.resumed} times",
     }  # fmt: skip
@@ -156,9 +168,11 @@ def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
                 console, scores["tasks"], part["matrix"], part["zero_shot"], part["metric"], letter=view.letter
             )
     table = Table("metric", kind.short, *(view.short for view, _ in beside))
+    runs = [Scored(scores), *(Scored(part) for _, part in beside)]
     for column in columns(place="show"):
-        runs = [Scored(scores), *(Scored(part) for _, part in beside)]
-        table.add_row(column.explained, *(column.text(column.of(run)) for run in runs))
+        values = [column.of(run) for run in runs]
+        if column in METRICS or any(value is not None for value in values):  # of other kinds of streams: not here
+            table.add_row(column.explained, *map(column.text, values))
     console.print(table)
     if "retrieval" in scores:
         console.print(recall_table(scores))
@@ -182,67 +196,6 @@ def incremental_table(found: Mapping[str, Any]) -> Table:
     for name, part in found.items():
         table.add_row(name, *[f"{part[key]:.1f}" for key in ("average", "last", "final")])
     return table
-
-
-def print_heat_map(
-    console: Console,
-    tasks: Sequence[str],
-    matrix: Sequence[Sequence[float]],
-    zero_shot: Sequence[float] | None,
-    what: str,
-    letter: str = "R",
-) -> None:
-    """The heat map, in parts where the stream has more tasks than fit next to each other."""
-    for start in range(0, len(tasks), TASKS_BESIDE):
-        shown = range(start, min(start + TASKS_BESIDE, len(tasks)))
-        console.print(heat_map(tasks, matrix, zero_shot, what, letter, shown))
-
-
-def heat_map(
-    tasks: Sequence[str],
-    matrix: Sequence[Sequence[float]],
-    zero_shot: Sequence[float] | None,
-    what: str = "accuracy",
-    letter: str = "R",
-    places: Sequence[int] | None = None,
-) -> Table:
-    """R as a table: a row for each stage, a column for each task, cells coloured from low (red) to high (green).
-
-    Numbers stand in every cell, so that nothing is lost without colour; the task just learned is bold.
-    """
-    table = Table(
-        title=f"{letter}: {what} in % on each task (columns) after each stage (rows)",
-        title_style="bold", title_justify="left", box=None, padding=(0, 0), pad_edge=False,
-    )  # fmt: skip
-    table.add_column("after", no_wrap=True)
-    shown = range(len(tasks)) if places is None else places
-    for i in shown:
-        table.add_column(short(tasks[i]), justify="right", no_wrap=True)
-    if zero_shot is not None:
-        table.add_row(" 0 nothing ", *[_cell(zero_shot[i], False) for i in shown])
-    for j, row in enumerate(matrix):
-        table.add_row(f"{j + 1:2d} {row_name(tasks[j]):7} ", *[_cell(row[i], i == j) for i in shown])
-    return table
-
-
-def short(task: str) -> str:
-    """A task's name in the five letters that leave room for eleven columns on eighty characters."""
-    numbered = re.fullmatch(r"(?:mini-)?(..).*(-\d\d)", task)
-    if numbered:
-        return " " + numbered[1] + numbered[2]
-    return " " + PREFIXES.sub("", task.removeprefix("task "))[:5]
-
-
-def row_name(task: str) -> str:
-    """A task's name in seven letters."""
-    return short(task).strip() if re.search(r"-\d\d$", task) else PREFIXES.sub("", task)[:7]
-
-
-def _cell(value: float, learned: bool) -> Text:
-    share = min(max(value / 100, 0.0), 1.0)
-    red, green = round(210 * min(1.0, 2 * (1 - share))), round(170 * min(1.0, 2 * share))
-    style = f"{'bold ' if learned else ''}white on rgb({red},{green},60)"
-    return Text(f"{value:5.1f} ", style=style)
 
 
 def drift_of(folder: Path, record: Record) -> list[Drift]:

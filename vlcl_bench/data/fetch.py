@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
+from vlcl_bench.common.fileio import machine_error, refusal_in
+from vlcl_bench.common.places import folder_of, named
 from vlcl_bench.data.real.catalogue import spec_of
 from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.errors import MachineError, UsageError
@@ -35,8 +36,8 @@ def wanted_place(data_root: Path | None, hub_root: Path | None) -> tuple[Path | 
     """
     if data_root is not None or hub_root is not None:
         return data_root, hub_root
-    root, hub = os.environ.get("VLCL_DATA_ROOT"), os.environ.get("VLCL_HUB_ROOT")
-    return (Path(root), None) if root else (None, Path(hub) if hub else None)
+    root = folder_of("VLCL_DATA_ROOT")
+    return (root, None) if root is not None else (None, folder_of("VLCL_HUB_ROOT"))
 
 
 def fetch(name: str, data_root: Path | None, hub_root: Path | None) -> str:
@@ -66,12 +67,15 @@ def _official(spec: RealSpec, root: Path) -> str:
     import torchvision
 
     kind, calls = TORCHVISION[spec.name]
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        named(root, "fetched data sets", "--data-root").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise machine_error(error, root) from error
     for arguments in calls:
         try:
             getattr(torchvision.datasets, kind)(str(root), download=True, **arguments)
         except (OSError, RuntimeError, ImportError, zipfile.BadZipFile, tarfile.TarError) as error:
-            raise MachineError(
+            raise refusal_in(error) or MachineError(
                 f"{spec.title} could not be fetched: {error}",
                 f"Get it from {spec.source} and unpack it into {root / spec.folders[0]}.",
             ) from error
@@ -86,13 +90,13 @@ def _from_hub(spec: RealSpec, root: Path) -> str:
         )
     import huggingface_hub
 
-    folder = root / spec.hub.repo
+    folder = named(root, "copies of the hub's data sets", "--hub-root") / spec.hub.repo
     try:
         huggingface_hub.snapshot_download(
             spec.hub.repo, repo_type="dataset", revision=spec.hub.revision, local_dir=str(folder)
         )
     except (OSError, huggingface_hub.errors.HfHubHTTPError, ValueError) as error:
-        raise MachineError(
+        raise refusal_in(error) or MachineError(
             f"{spec.hub.repo} could not be fetched: {error}",
             "Is there a network, and have you accepted the data set's terms? HF_HUB_OFFLINE must not be set.",
         ) from error

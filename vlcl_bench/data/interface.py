@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vlcl_bench.common.places import folder_of
 from vlcl_bench.data.real.spec import Entry
 from vlcl_bench.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from vlcl_bench.data.manifest import Manifest
+    from vlcl_bench.data.own_copies import OwnCopy
 
 SPLITS = ("train", "test")
 
@@ -52,7 +53,7 @@ class Places:
         """What the command line says, else ``$VLCL_DATA_ROOT`` and ``$VLCL_HUB_ROOT``."""
 
         def chosen(path: Path | None, variable: str) -> Path | None:
-            return path or (Path(os.environ[variable]) if os.environ.get(variable) else None)
+            return path or folder_of(variable)
 
         return cls(chosen(root, "VLCL_DATA_ROOT"), chosen(hub_root, "VLCL_HUB_ROOT"))
 
@@ -61,12 +62,13 @@ class Places:
 class Collection:
     """What was found of a data set: its pictures, training before test, and where they come from.
 
-    ``revision`` is the hub's commit, where the copy says it.
+    ``revision`` is the hub's commit, where the copy says it; ``passed_over`` says in words which files were not read.
     """
 
     entries: Sequence[Entry]
     origin: str
     revision: str | None = None
+    passed_over: str = ""
 
 
 class DataSet(ABC):
@@ -83,6 +85,25 @@ class DataSet(ABC):
     side: int | None = None
     small: bool = True
     captioned: bool = False
+    own: bool = False
+    """Whether a protocol's own file describes it."""
+
+    def of_copy(self, copy: OwnCopy) -> DataSet:
+        """The same data set; where it is a protocol's own, that copy of it."""
+        return self
+
+    @property
+    def advice(self) -> str:
+        """What to do where a copy is not what the manifest describes."""
+        return (
+            f"Restore the official archive; `vlcl data card {self.name}` says what the protocol expects and where it "
+            "comes from."
+        )
+
+    @property
+    def describe_command(self) -> str:
+        """The command that makes its manifest from a copy."""
+        return f"vlcl data verify {self.name} --write --data-root DIR"
 
     @property
     def key(self) -> str:

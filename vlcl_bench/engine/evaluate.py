@@ -28,16 +28,61 @@ def label_spaces(protocol: Protocol) -> tuple[tuple[Query, ...], Query, Query]:
     return queries, union_query(queries), plain_query(protocol.distinct_names)
 
 
+Logits = dict[int, np.ndarray]
+"""Of data sets that are several tasks, by their place: logits ``(n, c)`` over their names, in the samples' order."""
+
+
 def evaluate(
-    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Advance
+    learner: Learner,
+    protocol: Protocol,
+    stored: list[StoredDataSet],
+    stage: int,
+    progress: Advance,
+    logits: Logits | None = None,
 ) -> pd.DataFrame:
-    """Predictions of one stage for all tasks, as :mod:`vlcl_bench.records.schema` stores them."""
-    evaluator = _evaluate_captions if protocol.captioned else _evaluate_labels
-    return pd.concat(evaluator(learner, protocol, stored, stage, progress), ignore_index=True)
+    """Predictions of one stage for all tasks, as :mod:`vlcl_bench.records.schema` stores them.
+
+    ``logits`` is filled with what :func:`same_answers` needs where a data set is several tasks.
+    """
+    if protocol.captioned:
+        return pd.concat(_evaluate_captions(learner, protocol, stored, stage, progress), ignore_index=True)
+    frames = _evaluate_labels(learner, protocol, stored, stage, progress, {} if logits is None else logits)
+    return pd.concat(frames, ignore_index=True)
+
+
+def same_answers(frame: pd.DataFrame, protocol: Protocol, stage: int, logits: Logits) -> pd.DataFrame | None:
+    """Predictions of a stage whose method is that of the stage before, from that stage's predictions.
+
+    The answers are the same. Which names have been seen is not: the best among these is found again in the ``logits``
+    that were given then, and ``None`` is returned where they are gone.
+    """
+    frame = frame.assign(stage=stage)
+    if not protocol.class_groups:
+        return frame
+    for number, spec in enumerate(protocol.tasks, 1):
+        if spec.classes is not None and number <= stage:
+            if spec.dataset not in logits:
+                return None
+            best = _best_seen(logits[spec.dataset], _seen(protocol, spec.dataset, stage))
+            own = frame["task"] == spec.name
+            frame.loc[own, SEEN_COLUMN] = best[protocol.test_rows(spec)].astype(frame[SEEN_COLUMN].dtype)
+    return frame
+
+
+def _seen(protocol: Protocol, dataset: int, stage: int) -> tuple[int, ...] | None:
+    """Classes of a data set that have come up by a stage; ``None`` where there are none."""
+    specs = [spec for spec in protocol.tasks if spec.dataset == dataset]
+    seen = [spec.seen for spec in specs[: max(0, stage - protocol.tasks.index(specs[0]))]]
+    return seen[-1] if seen else None
 
 
 def _evaluate_labels(
-    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Advance
+    learner: Learner,
+    protocol: Protocol,
+    stored: list[StoredDataSet],
+    stage: int,
+    progress: Advance,
+    kept: Logits,
 ) -> list[pd.DataFrame]:
     """A frame for each task. Batches mix all test pictures of a data set, also where its classes are several tasks."""
     queries, union, plain = label_spaces(protocol)
@@ -46,8 +91,9 @@ def _evaluate_labels(
     count = int(merged.max()) + 1
     total, done, frames = sum(len(data.test) for data in stored), 0, []
     for place, (query, data) in enumerate(zip(queries, stored, strict=True)):
-        specs = [spec for spec in protocol.tasks if spec.dataset == place]
-        seen = [spec.seen for spec in specs[: max(0, stage - protocol.tasks.index(specs[0]))]]
+        grouped = any(spec.classes is not None for spec in protocol.tasks if spec.dataset == place)
+        if grouped:
+            kept[place] = np.empty((len(data.test), len(query.names)), np.float32)
         order = np.random.default_rng(derive_seed(0, "evaluation order", data.name)).permutation(len(data.test))
         answers: list[dict[str, np.ndarray]] = []
         for start in range(0, len(order), protocol.evaluation_batch):
@@ -59,7 +105,9 @@ def _evaluate_labels(
             answer["agnostic_top1"] = merged_top1(of_all, merged, count)
             answer["agnostic_plain_top1"] = merged_top1(of_all_plain, merged_plain, count)
             if protocol.class_groups:
-                answer[SEEN_COLUMN] = _best_seen(of_dataset, seen[-1] if seen else None)
+                answer[SEEN_COLUMN] = _best_seen(of_dataset, _seen(protocol, place, stage))
+            if grouped:
+                kept[place][rows] = of_dataset
             answers.append(answer)
             done += len(rows)
             progress(done, total, data.name)

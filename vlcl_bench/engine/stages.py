@@ -8,20 +8,28 @@ import numpy as np
 import pandas as pd
 import torch
 
-from vlcl_bench.common.fileio import sha256_file
 from vlcl_bench.common.progress import Reporter
 from vlcl_bench.data.pictures import some
 from vlcl_bench.data.store import StoredDataSet
-from vlcl_bench.engine.accounting import run_cost, run_fences, run_isolation, run_log, run_track, run_usage
-from vlcl_bench.engine.evaluate import evaluate
+from vlcl_bench.engine.accounting import (
+    prepare_seconds,
+    run_cost,
+    run_fences,
+    run_isolation,
+    run_log,
+    run_track,
+    run_usage,
+)
+from vlcl_bench.engine.evaluate import Logits, evaluate, same_answers
 from vlcl_bench.engine.footprint import footprint_of_run, journal_form
 from vlcl_bench.engine.journal import Event
 from vlcl_bench.engine.learner import Learner
-from vlcl_bench.engine.pictures import data_origin
+from vlcl_bench.engine.pictures import data_origins
 from vlcl_bench.engine.prepare import KeepStates
 from vlcl_bench.engine.provenance import Clock, provenance
 from vlcl_bench.engine.run_folder import RunFolder
 from vlcl_bench.engine.sandbox.kinds import INLINE, Living
+from vlcl_bench.engine.states import Original, keep_state, stored_form, whole_state
 from vlcl_bench.methods.card import MethodCard
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import PREDICTIONS_NAME, write_predictions, write_record
@@ -42,10 +50,19 @@ class Stages:
         reporter: Reporter,
         keep_states: KeepStates,
         living: Living = INLINE,
+        original: Original | None = None,
     ) -> None:
         self.folder, self.learner, self.protocol, self.stored = folder, learner, protocol, stored
         self.reporter, self.keep_states, self.living = reporter, keep_states, living
-        self.clock = Clock()
+        self.original = original or Original()
+        self.clock, self.precision = Clock(), ""
+        self.logits: Logits = {}
+        self.reference_notes: list[str] = []
+
+    def begin(self, started: float | None, precision: str) -> None:
+        """Note how long this process took until here, since its command was given at ``started``."""
+        self.clock, self.precision = Clock(started), precision
+        self.folder.journal.append("prepared", elapsed=self.clock.elapsed())
 
     def go_through(self) -> None:
         """Do every stage that is not committed."""
@@ -56,15 +73,19 @@ class Stages:
         loaded = -1
         for stage in range(first, last + 1):
             if journal.last("learned", stage=stage) is not None:
-                self.learner.load(self.folder.state(stage))
+                self.load(stage)
             else:
                 if stage > 0 and loaded != stage - 1:
-                    self.learner.load(self.folder.state(stage - 1))
+                    self.load(stage - 1)
                 self.learn(stage)
             self.evaluate(stage)
             loaded = stage
             if self.keep_states != "all":
                 self.folder.drop_states(stage)
+
+    def load(self, stage: int) -> None:
+        """Go back to the method as it was after a stage."""
+        self.learner.load(self.folder.state(stage), lambda stored: whole_state(stored, self.original))
 
     def learn(self, stage: int) -> None:
         """Learn the stage's task (nothing at stage 0) and save the state."""
@@ -75,12 +96,16 @@ class Stages:
                 label = f"[{stage}/{len(self.protocol.tasks)}] learning {task.name}"
                 with self.reporter.phase(label, self.protocol.budget.steps) as progress:
                     report = self.learner.learn(task, progress)
+                for line in report.log:
+                    if "note" in line:
+                        self.reporter.say(str(line["note"]))
                 facts = {"counts": report.usage.by_name(), "log": report.log}
                 facts["seconds_synthesising"] = round(report.seconds_synthesising, 3)
         footprint = self.learner.footprint()
-        path = self.folder.state_path(stage)
-        self.learner.save(path)
-        facts |= {"state_sha256": sha256_file(path), "seconds": seconds(), **self.living.facts()}
+        stored = stored_form(self.learner.packed_state(), self.original)
+        twin = self.folder.state_path(stage - 1) if stage > 0 else None
+        facts["state_sha256"] = keep_state(self.folder.state_path(stage), stored, twin)
+        facts |= {"beside_sha256": self.learner.beside_state(), "seconds": seconds(), **self.living.facts()}
         self.folder.journal.append("learned", stage=stage, footprint=journal_form(footprint), **facts)
 
     def task(self, stage: int) -> Task:
@@ -99,11 +124,11 @@ class Stages:
         return Task(stage, spec.name, names, dataset.templates, some(images, rows), places, dataset.name)
 
     def evaluate(self, stage: int) -> None:
-        """Evaluate all tasks and commit the stage."""
-        total = sum(len(data.test) for data in self.stored)
-        label = f"[{stage}/{len(self.protocol.tasks)}] evaluating"
-        with self.clock.measure() as seconds, self.reporter.phase(label, total) as progress:
-            frame = evaluate(self.learner, self.protocol, self.stored, stage, progress)
+        """Evaluate all tasks, or take over the answers of the stage before, and commit the stage."""
+        with self.clock.measure() as seconds:
+            frame = self.answers_before(stage)
+            if frame is None:
+                frame = self.answers(stage)
         digest = write_predictions(self.folder.predictions_path(stage), frame)
         memory, on_device = self.learner.memory()
         self.folder.journal.append(
@@ -112,6 +137,25 @@ class Stages:
             **self.living.facts(),
         )  # fmt: skip
         self.reporter.stage_done(stage, ground_truth(self.protocol).stage_scores(frame))
+
+    def answers(self, stage: int) -> pd.DataFrame:
+        """All answers of a stage, asked of the method."""
+        total = sum(len(data.test) for data in self.stored)
+        self.logits = {}
+        with self.reporter.phase(f"[{stage}/{len(self.protocol.tasks)}] evaluating", total) as progress:
+            return evaluate(self.learner, self.protocol, self.stored, stage, progress, self.logits)
+
+    def answers_before(self, stage: int) -> pd.DataFrame | None:
+        """All answers of a stage, from those of the stage before; ``None`` where the method has changed since.
+
+        On a stream of class groups also where that stage was evaluated by another process: its logits are gone.
+        """
+        if stage == 0 or not self.folder.unchanged(stage):
+            return None
+        frame = same_answers(self.folder.stage_predictions(stage - 1), self.protocol, stage, self.logits)
+        if frame is not None:
+            self.reporter.say(f"[{stage}/{len(self.protocol.tasks)}] nothing changed: the answers are those of before")
+        return frame
 
     def events(self, kind: str) -> list[Event]:
         """The events of a kind, one for each stage, of a run whose stages are all committed."""
@@ -134,7 +178,8 @@ class Stages:
     ) -> Record:
         """The record of the run, from its journal and all its predictions, ``frame``, whose file has the ``digest``."""
         protocol, learned, evaluated = self.protocol, self.events("learned"), self.events("evaluated")
-        resumed = sum(event["event"] == "resumed" for event in self.folder.journal.events)
+        journal = self.folder.journal
+        resumed = sum(event["event"] == "resumed" for event in journal.events)
         lived = {"isolation": run_isolation([*learned, *evaluated]), "fences": run_fences([*learned, *evaluated])}
         return Record(
             identity=identity,
@@ -144,15 +189,16 @@ class Stages:
             deterministic=card.deterministic,
             ranked_protocol=protocol.ranked,
             unranked_because=card.unranked_because,
-            provenance=provenance(device).model_copy(update=lived),
-            cost=run_cost(learned, evaluated, self.clock.total(self.folder.journal), resumed),
+            provenance=provenance(device).model_copy(update={**lived, "precision": self.precision}),
+            cost=run_cost(learned, evaluated, self.clock.total(journal), resumed, prepare_seconds(journal.events)),
             footprint=footprint_of_run([event["footprint"] for event in learned]),
             usage=run_usage(learned, protocol.budget),
             log=run_log(learned),
             predictions_sha256=digest,
             predictions_rows=len(frame),
             scores=cast(Scores, ground_truth(protocol).rescore(frame)),
-            data={manifest.dataset: data_origin(manifest) for manifest in protocol.manifests},
+            data=data_origins(protocol.manifests),
             canary=canary,
             defaults=card.defaults,
+            reference_notes=self.reference_notes,
         )

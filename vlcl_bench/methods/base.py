@@ -16,6 +16,7 @@ from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.methods.context import Batch, Context
 from vlcl_bench.methods.declaration import AsDeclared
 from vlcl_bench.methods.losses import symmetric
+from vlcl_bench.methods.returned import checked_parameters
 from vlcl_bench.tasks import Query, Task
 
 TEXTS_AT_ONCE = 4096
@@ -205,7 +206,7 @@ class LossMethod(Method):
             return self.loss(batch, logits, ctx)
 
         rate = self.learning_rate(task, ctx)
-        ctx.fit(dict(self.trainable_parameters()), task, step_loss, self.after_step, rate)
+        ctx.fit(checked_parameters(self.trainable_parameters()), task, step_loss, self.after_step, rate)
         self.finish(task, ctx)
 
     def trainable_parameters(self) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vlcl_bench.common.faults import expected_at, may_be, place_words, schema_faults, shown
 from vlcl_bench.data.world import world_of
 from vlcl_bench.errors import MethodError, UsageError, first_invalid, nearest
 from vlcl_bench.methods.declaration import declared_reference
@@ -101,24 +102,46 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
     return settings
 
 
+def _refuse_other_kinds(cls: type[Method], settings: Mapping[str, Any]) -> None:
+    """Refuse a text where a number belongs, and the like: pydantic alone reads ``1_0`` as 10 and ``true`` as 1."""
+    for key, value in settings.items():
+        field = cls.Config.model_fields.get(key)
+        if field is not None and not may_be(field.annotation, value):
+            wanted = expected_at(cls.Config, (key,))
+            raise UsageError(
+                f"setting {key}={value!r} of {cls.title}: found {shown(value)}, expected {wanted}",
+                f"For instance: --set {key}={json.dumps(field.get_default(), default=str)}",
+            )
+
+
+def _in_words(error: ValidationError, config: type[BaseModel]) -> str:
+    """What is wrong with the settings: the first fault, and a line for each other."""
+    first, *others = schema_faults(error, config)
+    return "".join([first.said, *(f"\nAnd {place_words(fault.place)}: {fault.said}" for fault in others)])
+
+
 def make_settings(cls: type[Method], settings: Mapping[str, Any], scale: str) -> Any:
     """The method's settings: its defaults, its values for the world of this scale, then the user's settings."""
     from vlcl_bench.methods.base import Config
+    from vlcl_bench.methods.bounds import check_bounds
 
     if not issubclass(cls.Config, Config):
         raise MethodError(
             f"the settings class of {cls.title} does not derive from vlcl_bench.methods.Config",
             "Without it a misspelt --set would pass unseen.",
         )
+    _refuse_other_kinds(cls, settings)
     of_world = getattr(cls, f"{world_of(scale).settings}_settings", {})
     merged = {**of_world, **settings}
     try:
-        return cls.Config.model_validate(merged)
+        values = cls.Config.model_validate(merged)
     except ValidationError as error:
-        first = error.errors()[0]
+        first: dict[str, Any] = {**error.errors()[0], "msg": _in_words(error, cls.Config)}
         key = ".".join(map(str, first["loc"])) or "settings"
         fields = cls.Config.model_fields
         if first["type"] == "extra_forbidden":
             known = nearest(key, fields) if fields else "It has none."
             raise UsageError(f"{cls.title} has no setting {key!r}", known) from error
         raise UsageError(f"setting {key}={first['input']!r} of {cls.title}: {first['msg']}") from error
+    check_bounds(values, cls.title)
+    return values

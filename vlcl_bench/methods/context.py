@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,8 @@ from vlcl_bench.data.reference import Reference
 from vlcl_bench.data.transforms import CROP_ATTEMPTS
 from vlcl_bench.errors import MethodError
 from vlcl_bench.methods.batches import drawn_captions, loggable, random_crops, shuffled
+from vlcl_bench.methods.own_training import counted_steps, note_on
+from vlcl_bench.methods.returned import checked_loss
 from vlcl_bench.methods.terms import Loans, Rules
 from vlcl_bench.methods.usage import Usage
 from vlcl_bench.synthesis.loan import SyntheticSet
@@ -72,6 +75,7 @@ class Context:
         self._parameter_names = parameter_names
         self._progress = progress
         self._loans = loans or Loans()
+        self._recipes: list[torch.optim.Optimizer] = []
 
     @property
     def meter(self) -> SimpleNamespace:
@@ -151,6 +155,16 @@ class Context:
         self.usage.reference_pictures += len(rows)
         return self.preprocessed(task.images[rows])
 
+    def looked_at(self, task: Task, rows: np.ndarray) -> None:
+        """Keep a note in the record's log, which is also said as the run goes, where ``rows`` are not all pictures.
+
+        For methods that look at no more pictures of a task than the budget allows: how many of how many, and whether
+        every class is among them.
+        """
+        line = note_on(task, rows)
+        if line:
+            self.log(**line)
+
     def replayed(self, images: Tensor) -> Tensor:
         """Preprocessed pictures of a memory, ``(n, s, s, 3)`` uint8 to ``(n, 3, s, s)``, metered as replayed."""
         self.replay(len(images))
@@ -159,6 +173,20 @@ class Context:
     def replay(self, count: int) -> None:
         """Meter samples of a memory that holds no pictures, or whose pictures have been encoded already."""
         self.usage.replayed_samples += count
+
+    def spent(self, samples: int, steps: int = 0) -> None:
+        """Meter training of a method's own beside :meth:`fit`: ``samples`` that were shown in it, each time they were.
+
+        Steps of torch's optimisers are counted by themselves; ``steps`` are further ones, taken in another way.
+        """
+        if samples < 0 or steps < 0:
+            raise MethodError(f"ctx.spent({samples}, {steps}): both are counted from 0 up")
+        self.usage.own_samples += samples
+        self.usage.own_steps += steps
+
+    def counting_steps(self) -> AbstractContextManager[None]:
+        """Within it, every step of an optimiser of torch is counted that is not :meth:`fit`'s own; for the harness."""
+        return counted_steps(self.usage, self._recipes)
 
     def presentations(self, task: Task, count: int) -> Iterator[np.ndarray]:
         """Endless shuffled batches of places ``0 ... count - 1``, each metered as presentations of task pictures.
@@ -243,6 +271,7 @@ class Context:
         self.trained |= {names.get(id(p), name) for name, p in parameters.items()}
         fused = self.device.type in ("cpu", "cuda")
         optimizer = torch.optim.AdamW(parameters.values(), lr=rate, weight_decay=0.0, fused=fused)
+        self._recipes.append(optimizer)
         steps = self.budget.steps
         batches = self.batches(task) if batches is None else batches
         # Looking at the loss waits for the device; on a GPU now and then is enough to stop a diverged run.
@@ -250,7 +279,7 @@ class Context:
         for step in range(steps):
             for group in optimizer.param_groups:
                 group["lr"] = rate * self.schedule(step)
-            value = loss(next(batches))
+            value = checked_loss(loss(next(batches)))
             if step % look_every == 0 or step + 1 == steps:
                 seen = float(value.detach())
                 if not math.isfinite(seen):
@@ -264,6 +293,7 @@ class Context:
             optimizer.step()
             after_step(step)
         after_step(steps)
+        self._recipes.remove(optimizer)
 
     def schedule(self, step: int) -> float:
         """Factor on the base learning rate at a step: ``(s + 1) / warmup``, then a cosine to zero."""

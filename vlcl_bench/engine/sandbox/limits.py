@@ -53,7 +53,7 @@ def parse_bytes(text: str | None) -> int | None:
         size = TypeAdapter(ByteSize).validate_python(text)
     except ValidationError:
         size = ByteSize(0)
-    if size <= 0:
+    if size <= 0 or "_" in text:
         raise UsageError(
             f"--memory-limit {text!r} is not an amount of memory", "For instance --memory-limit 8GiB, 500MB or none."
         )

@@ -57,6 +57,7 @@ def die_with_parent() -> None:
 
 def error_header(error: BaseException, refused: Sequence[str]) -> dict[str, Any]:
     """What the harness is told of an error; what the audit hook ``refused`` explains more than what came of it."""
+    from vlcl_bench.engine.sandbox.search_path import missing_module
     from vlcl_bench.engine.sandbox.worker_side import require_none
     from vlcl_bench.errors import VlclError
 
@@ -71,7 +72,8 @@ def error_header(error: BaseException, refused: Sequence[str]) -> dict[str, Any]
     cause = error if known is None else error.__cause__
     if isinstance(cause, PermissionError) and cause.errno in (errno.EPERM, errno.EACCES):
         text += ": it tried what a method may not do (docs/isolation.md says what), and the system refused it"
-    return {"error": kind, "message": text[:4000], "hint": known.hint if known else None}
+    hint = known.hint if known else None
+    return {"error": kind, "message": text[:4000], "hint": hint, "missing": missing_module(error)}
 
 
 class Worker:
@@ -101,7 +103,9 @@ class Worker:
             except HarnessGoneError:
                 raise
             except BaseException as error:
-                if os.environ.get("VLCL_TRACEBACK"):
+                from vlcl_bench.common.environment import traceback_wanted
+
+                if traceback_wanted():
                     traceback.print_exception(error)
                 self.line.send(error_header(error, attempts()))
                 continue
@@ -114,6 +118,7 @@ class Worker:
         from vlcl_bench.backbones import load_backbone, weights_sha256
         from vlcl_bench.data.transforms import Augmentation
         from vlcl_bench.engine.provenance import settle_determinism, settle_precision
+        from vlcl_bench.engine.sandbox.search_path import also_searched
         from vlcl_bench.engine.sandbox.worker_side import LentStream
         from vlcl_bench.protocols.budget import Budget
 
@@ -122,8 +127,9 @@ class Worker:
         device = torch.device(start["device"])
         settle_determinism()
         settle_precision(device)
-        self.backbone = load_backbone(start["backbone"])
-        digest = weights_sha256(self.backbone)
+        with also_searched(start["search"], start["read"]):
+            self.backbone = load_backbone(start["backbone"])
+        digest, source = weights_sha256(self.backbone), self.backbone.source_sha256
         self.backbone = self.backbone.to(device)
         budget = Budget.model_validate(start["budget"])
         self.stream = LentStream(budget, Augmentation.model_validate(start["augmentation"]))
@@ -133,7 +139,7 @@ class Worker:
         assert self.fences is not None, "laid before anything else"
         self.fences.last(map(Path, start["read"]), map(Path, start["denied"]))
         told = {"fences": self.fences.held, "missing": self.fences.missing}
-        return {"backbone_sha256": digest, **told}, []
+        return {"backbone_sha256": digest, "backbone_source_sha256": source, **told}, []
 
     def on_describe(self, message: Message) -> Reply:
         """Import the method and say what it is, with its settings."""
@@ -216,13 +222,14 @@ class Worker:
         return {}, self.learner.score(message.arrays[0], [self.queries[n] for n in message.header["queries"]])
 
     def on_save(self, message: Message) -> Reply:
-        """The method's state, and its parameters by name."""
+        """The method's state, a digest of what it holds beside it, and its parameters by name."""
         import numpy as np
         import torch
 
         state = np.frombuffer(self.learner.packed_state(), np.uint8)
         peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
-        return {"parameters": self.learner.parameter_sizes(), "device_memory": peak}, [state]
+        told = {"parameters": self.learner.parameter_sizes(), "beside": self.learner.beside_state()}
+        return {**told, "device_memory": peak}, [state]
 
     def on_load(self, message: Message) -> Reply:
         """Take up a state."""
@@ -242,6 +249,9 @@ def main() -> None:
         die_with_parent()  # which is the warden now
     raised = fences.Fences(fences.Policy.heard(sys.stdin.read()), os.environ["TMPDIR"])
     raised.first()
+    from vlcl_bench.common.streams import settle_streams
+
+    settle_streams()
     # What the method prints must be seen even if the process is ended without warning.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     from vlcl_bench.engine.sandbox.worker_side import HarnessGoneError, Line

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from vlcl_bench.common.fileio import scratch_folder
 from vlcl_bench.engine.sandbox.environment import KEPT
 from vlcl_bench.engine.sandbox.limits import shown
 from vlcl_bench.engine.sandbox.output import Output, plain
-from vlcl_bench.engine.sandbox.said import ERRORS, how_it_ended, sent_error
+from vlcl_bench.engine.sandbox.sent_errors import ERRORS, how_it_ended, sent_error
 from vlcl_bench.engine.sandbox.wire import Incoming, Message, WireError, pack
 from vlcl_bench.errors import MachineError, MethodError, VlclError
 
@@ -69,7 +69,7 @@ class WorkerProcess:
     ) -> None:
         self.memory = memory
         self.seconds = 3600.0
-        self.scratch = Path(tempfile.mkdtemp(prefix="vlcl-method-")).resolve()
+        self.scratch = scratch_folder("vlcl-method-").resolve()
         self.peak = 0
         ours, theirs = socket.socketpair()
         self._line = ours

@@ -7,30 +7,34 @@ from collections.abc import Collection
 from typing import Any
 
 from vlcl_bench.engine.sandbox.output import plain
+from vlcl_bench.engine.sandbox.search_path import where_it_is
 from vlcl_bench.engine.sandbox.worker_side import OWN_FOLDER
 from vlcl_bench.errors import IntegrityError, MachineError, MethodError, UsageError, VlclError
 
 ERRORS: dict[str, type[VlclError]] = {
     error.__name__: error for error in (UsageError, IntegrityError, MethodError, MachineError)
 }
+ALL = tuple(ERRORS)
 WHY = {
     "SIGKILL": ", which is what the system does where memory runs out",
     "SIGSYS": ", which is what the system does to a call of another kind of processor",
 }
 
 
-def sent_error(header: dict[str, Any], believed: Collection[str]) -> VlclError:
+def sent_error(header: dict[str, Any], believed: Collection[str] = ALL) -> VlclError:
     """An error that the process sent, as plain text; its kind decides the exit code, so only ``believed`` ones count.
 
     Lines after the first are indented, so that nothing looks like a message of its own; advice that is not ours is
-    said to be the process's.
+    said to be the process's. Where it lacks a module that the harness finds, the advice is what lets it.
     """
+    missing = header.get("missing")
+    instead = where_it_is(missing) if isinstance(missing, str) else ""
     hint = header.get("hint")
     name = str(header["error"])
     kind = ERRORS[name] if name in believed and name in ERRORS else MethodError
     if hint and set(believed) != set(ERRORS) and hint != OWN_FOLDER:
         hint = f"The method's process says: {hint}"
-    return kind(_quoted(header.get("message")), _quoted(hint) if hint else None)
+    return kind(_quoted(header.get("message")), instead or (_quoted(hint) if hint else None))
 
 
 def _quoted(text: object) -> str:
