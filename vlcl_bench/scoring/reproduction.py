@@ -1,7 +1,7 @@
 """Whether a run that was made again gives the answers it gave before: counted cell by cell, and judged by where it ran.
 
-Equal bytes are promised on the CPU for one torch build, processor's maker, capability and number of threads. Elsewhere the last
-bits of a float differ, hence the few answers that hang on them, and after training some more.
+Equal bytes are promised on the CPU for one torch build, maker of the processor, its capability and number of threads.
+Elsewhere the last bits of a float differ, hence the few answers that hang on them, and after training some more.
 """
 
 from __future__ import annotations
