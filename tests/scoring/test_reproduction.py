@@ -104,10 +104,15 @@ def test_other_questions_are_refused() -> None:
 
 
 def test_equal_bytes_are_expected_of_equal_machines_only() -> None:
-    assert same_machine(provenance(), provenance(python="4", processor="z")) == []
+    assert same_machine(provenance(), provenance(python="4", platform="z")) == []
     assert same_machine(provenance(), provenance(threads=4)) == ["threads 2 there, 4 here"]
     assert len(same_machine(provenance(), provenance(torch="2.1", cpu_capability="AVX512"))) == 2
     assert same_machine(provenance(device="cuda"), provenance(device="cuda")) != []
+    amd, newer = provenance(processor="AMD EPYC"), provenance(processor="AMD EPYC 9654 96-Core Processor")
+    assert same_machine(amd, newer) == []
+    intel = provenance(processor="Intel(R) Xeon(R) Processor")
+    assert same_machine(amd, intel) == ["processor 'amd' there, 'intel' here"]
+    assert len(same_machine(provenance(processor=""), intel)) == 1
 
 
 def test_on_equal_machines_one_other_answer_is_too_many() -> None:

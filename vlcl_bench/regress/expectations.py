@@ -21,7 +21,7 @@ from vlcl_bench.methods.registry import list_methods
 from vlcl_bench.records.files import RECORD_NAME, compact_record, read_record
 from vlcl_bench.records.schema import Provenance, Record
 from vlcl_bench.scoring.metrics import FloatArray
-from vlcl_bench.scoring.reproduction import same_machine, seed_spread
+from vlcl_bench.scoring.reproduction import maker, same_machine, seed_spread
 from vlcl_bench.sweep.plan import read_sweep, requests
 
 FOLDER = Path("tests/expectations")
@@ -145,7 +145,7 @@ def read_index(folder: Path = FOLDER) -> Index | None:
 
 def machine_name(provenance: Provenance) -> str:
     """What the folder of a machine's results is called: all on which equal answers depend."""
-    return f"{provenance.cpu_capability}-{provenance.threads}-torch{provenance.torch}"
+    return f"{maker(provenance.processor)}-{provenance.cpu_capability}-{provenance.threads}-torch{provenance.torch}"
 
 
 def refuse_known(expectations: Iterable[Expectation], machine: Provenance) -> None:

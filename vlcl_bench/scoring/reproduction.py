@@ -1,11 +1,12 @@
 """Whether a run that was made again gives the answers it gave before: counted cell by cell, and judged by where it ran.
 
-Equal bytes are promised on the CPU for one torch build, processor capability and number of threads. Elsewhere the last
-bits of a float differ, hence the few answers that hang on them, and after training some more.
+Equal bytes are promised on the CPU for one torch build, maker of the processor, its capability and number of threads.
+Elsewhere the last bits of a float differ, hence the few answers that hang on them, and after training some more.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,7 +27,7 @@ LEAST_TOLERANCE = 1.0
 FIRST = 5
 """Differing answers that are kept as examples."""
 SIGNATURE = ("torch", "cpu_capability", "threads", "device")
-"""The facts of a provenance on which equal bytes depend."""
+"""The facts of a provenance on which equal bytes depend; so does the processor's maker, see :func:`maker`."""
 
 
 class Machine(Protocol):
@@ -43,6 +44,10 @@ class Machine(Protocol):
     @property
     def threads(self) -> int:
         """Threads that compute."""
+
+    @property
+    def processor(self) -> str:
+        """The processor's model, as the system says it."""
 
     @property
     def device(self) -> str:
@@ -153,13 +158,24 @@ def compare_answers(expected: pd.DataFrame, found: pd.DataFrame) -> Agreement:
 def same_machine(expected: Machine, found: Machine) -> list[str]:
     """Why equal bytes cannot be expected of two runs, in words; empty where they can.
 
-    They can on the CPU with equal :data:`SIGNATURE`.
+    They can on the CPU with equal :data:`SIGNATURE` and processors of one maker.
     """
     pairs = {name: (getattr(expected, name), getattr(found, name)) for name in SIGNATURE}
+    pairs["processor"] = maker(expected.processor), maker(found.processor)
     reasons = [f"{name} {there!r} there, {here!r} here" for name, (there, here) in pairs.items() if there != here]
     if not reasons and found.device != "cpu":
         reasons.append(f"both ran on {found.device}, where equal bytes are not promised")
     return reasons
+
+
+def maker(processor: str) -> str:
+    """Who made a processor: the first word of its model's name, in small letters.
+
+    Math libraries choose other code for processors of another maker, also where both have the same instructions: with
+    AVX512, some trained methods gave other last bits on Intel's than on AMD's.
+    """
+    word = re.match("[A-Za-z]+", processor.strip())
+    return word[0].lower() if word else ""
 
 
 def seed_spread(matrices: Sequence[FloatArray]) -> FloatArray | None:
