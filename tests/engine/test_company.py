@@ -6,7 +6,19 @@ import pytest
 from vlcl_bench.engine.company import ALONE, Answered, Batch, altered_pictures, batches
 from vlcl_bench.records.schema import Rechecks
 
-COUNTS = [(1, 7), (2, 7), (3, 1), (7, 7), (13, 7), (100, 7), (250, 125), (251, 125), (300, 125), (1000, 64), (6000, 125)]
+COUNTS = [
+    (1, 7),
+    (2, 7),
+    (3, 1),
+    (7, 7),
+    (13, 7),
+    (100, 7),
+    (250, 125),
+    (251, 125),
+    (300, 125),
+    (1000, 64),
+    (6000, 125),
+]
 
 
 @pytest.mark.parametrize(("count", "size"), COUNTS)
@@ -40,7 +52,7 @@ def test_company_and_order_are_others_every_time():
 
 
 def test_how_many_of_a_class_are_in_a_batch_is_a_matter_of_chance():
-    # Class by class in the manifest, as those of the mini world are: no batch may hold a number that is known beforehand.
+    # Class by class in the manifest, as in the mini world's: no batch may hold a number that is known beforehand.
     labels, deviations = np.repeat(np.arange(10), 25), []
     for _ in range(300):
         drawn = next(batch for batch in batches(250, 125, np.random.default_rng()) if len(batch.rows) > 50)

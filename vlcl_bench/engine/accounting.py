@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from vlcl_bench.engine.journal import Event
 from vlcl_bench.protocols.budget import Budget
-from vlcl_bench.records.schema import Cost, Usage
+from vlcl_bench.records.schema import Cost, Rechecks, Usage
 
 SUMMED = (
     "task_pictures", "reference_pictures", "synthetic_pictures", "replayed_samples", "generated_pictures",
@@ -71,6 +71,12 @@ def run_isolation(events: Sequence[Event]) -> str:
     Events of an older version do not say: the method was then always inline.
     """
     return "+".join(sorted({event.get("isolation", "inline") for event in events}))
+
+
+def run_rechecks(evaluated: Sequence[Event]) -> Rechecks | None:
+    """Answers asked for again over all stages; ``None`` where an older version has evaluated them all."""
+    found = [Rechecks(**event["rechecks"]) for event in evaluated if "rechecks" in event]
+    return sum(found, Rechecks()) if found else None
 
 
 def run_log(learned: Sequence[Event]) -> list[dict[str, Any]]:

@@ -2,9 +2,9 @@
 
 Which pictures share a batch, and in which order, comes from the system's randomness over the whole test set of a data
 set, anew at every stage of every run: a method that knew how many pictures of each class a batch holds could solve a
-puzzle in place of recognising anything. Predictions are keyed by sample, so a method that answers each picture by itself
-gives the same record whatever the company. Some pictures are asked a second time: in other company, in a batch of another
-size, alone, and with a few values changed by one, for methods that would remember what they were asked.
+puzzle in place of recognising anything. Predictions are keyed by sample, so a method that answers each picture by
+itself gives the same record whatever the company. Some pictures are asked a second time: in other company, in a batch
+of another size, alone, and with a few values changed by one, for methods that would remember what they were asked.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Batch:
 def batches(count: int, size: int, random: np.random.Generator) -> list[Batch]:
     """All of ``count`` pictures once and some of them again, in batches of at most ``size``, all of it by chance.
 
-    The batches that hold every picture are of equal sizes, as nearly as can be, and there are two of them at least where
-    there are two pictures: else there would be no other company.
+    The batches that hold every picture are of equal sizes, as nearly as can be, and there are two of them at least
+    where there are two pictures: else there would be no other company.
     """
     again = random.permutation(count)[: int(np.clip(round(count / AGAIN_SHARE), FEWEST_AGAIN, MOST_AGAIN))]
     mixed, apart = again[::2], again[1::2]

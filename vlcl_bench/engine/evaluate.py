@@ -122,8 +122,8 @@ def _evaluate_captions(
 ) -> Iterator[Part]:
     """A part for each task: retrieval in both directions within its gallery, and a caption from the bank.
 
-    A method must not see which captions belong together, nor know a caption by its place: gallery and bank are shuffled,
-    and their scores put back.
+    A method must not see which captions belong together, nor know a caption by its place: gallery and bank are
+    shuffled, and their scores put back.
     """
     bank = counted_bank(protocol.bank_captions)
     bank_query, bank_back = _mixed(None, bank.captions)

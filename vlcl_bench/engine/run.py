@@ -27,6 +27,7 @@ from vlcl_bench.engine.run_folder import finished_record, locked
 from vlcl_bench.engine.sandbox.supervisor import Supervisor, supervised
 from vlcl_bench.engine.stages import Stages
 from vlcl_bench.engine.synthesis import open_synthesis
+from vlcl_bench.engine.untouched import untouched_items
 from vlcl_bench.methods.card import make_settings
 from vlcl_bench.methods.terms import Loans
 from vlcl_bench.records.schema import Record
@@ -62,6 +63,11 @@ def _run(request: Request, reporter: Reporter, device: torch.device, supervisor:
         stored = open_store(protocol, prepared.places, store, reporter)
         settle_determinism()
         canary = make_ready(backbone, device, identity.backbone_sha256).status
+        begun = folder.journal.last("evaluated", stage=0) is not None
+        untouched = None if begun else untouched_items(
+            backbone, identity.backbone_sha256, protocol, stored, store.root, device, reporter
+        )  # fmt: skip
+        logit_scale = float(backbone.logit_scale)
         sizes_before = backbone_sizes(backbone)
         learner: Learner
         if supervisor is None:
@@ -69,7 +75,8 @@ def _run(request: Request, reporter: Reporter, device: torch.device, supervisor:
         else:
             backbone.to("cpu")
             learner = supervisor.learner(protocol, identity, sizes_before, loans)
-        stages = Stages(folder, learner, protocol, stored, reporter, request.keep_states, request.isolation)
+        stages = Stages(folder, learner, protocol, stored, reporter, request.keep_states, request.isolation, untouched,
+                        logit_scale)  # fmt: skip
         stages.go_through()
         return Outcome(folder.path, stages.conclude(identity, prepared.card, device, canary), False)
 

@@ -12,8 +12,8 @@ from vlcl_bench.common.fileio import sha256_file
 from vlcl_bench.common.progress import Reporter
 from vlcl_bench.data.pictures import some
 from vlcl_bench.data.store import StoredDataSet
-from vlcl_bench.engine.accounting import run_cost, run_isolation, run_log, run_track, run_usage
-from vlcl_bench.engine.evaluate import evaluate
+from vlcl_bench.engine.accounting import run_cost, run_isolation, run_log, run_rechecks, run_track, run_usage
+from vlcl_bench.engine.evaluate import LOGIT_SCALE, evaluate
 from vlcl_bench.engine.footprint import footprint_of_run, journal_form
 from vlcl_bench.engine.journal import Event
 from vlcl_bench.engine.learner import Learner
@@ -21,6 +21,7 @@ from vlcl_bench.engine.pictures import data_origin
 from vlcl_bench.engine.prepare import KeepStates
 from vlcl_bench.engine.provenance import Clock, provenance
 from vlcl_bench.engine.run_folder import RunFolder
+from vlcl_bench.engine.untouched import Items, refuse_better_start
 from vlcl_bench.methods.card import MethodCard
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import PREDICTIONS_NAME, write_predictions, write_record
@@ -41,9 +42,12 @@ class Stages:
         reporter: Reporter,
         keep_states: KeepStates,
         isolation: str = "inline",
+        untouched: Items | None = None,
+        logit_scale: float = LOGIT_SCALE,
     ) -> None:
         self.folder, self.learner, self.protocol, self.stored = folder, learner, protocol, stored
         self.reporter, self.keep_states, self.isolation = reporter, keep_states, isolation
+        self.untouched, self.logit_scale = untouched, logit_scale
         self.clock = Clock()
 
     def go_through(self) -> None:
@@ -102,15 +106,18 @@ class Stages:
         total = sum(len(data.test) for data in self.stored)
         label = f"[{stage}/{len(self.protocol.tasks)}] evaluating"
         with self.clock.measure() as seconds, self.reporter.phase(label, total) as progress:
-            frame = evaluate(self.learner, self.protocol, self.stored, stage, progress)
+            found = evaluate(self.learner, self.protocol, self.stored, stage, progress, self.logit_scale)
+        frame, truth = found.frame, ground_truth(self.protocol)
+        if stage == 0 and self.untouched is not None:
+            refuse_better_start(truth.stage_item_scores(frame), self.untouched)
         digest = write_predictions(self.folder.predictions_path(stage), frame)
         memory, on_device = self.learner.memory()
         self.folder.journal.append(
             "evaluated", stage=stage, predictions_sha256=digest, seconds=seconds(),
             peak_memory_bytes=memory, peak_device_memory_bytes=on_device, elapsed=self.clock.elapsed(),
-            isolation=self.isolation,
+            isolation=self.isolation, rechecks=found.rechecks.model_dump(),
         )  # fmt: skip
-        self.reporter.stage_done(stage, ground_truth(self.protocol).stage_scores(frame))
+        self.reporter.stage_done(stage, truth.stage_scores(frame))
 
     def events(self, kind: str) -> list[Event]:
         """The events of a kind, one for each stage, of a run whose stages are all committed."""
@@ -123,6 +130,8 @@ class Stages:
         digest = write_predictions(folder.path / PREDICTIONS_NAME, frame)
         record = self.record(identity, card, device, canary, frame, digest)
         write_record(folder.path, record)
+        if record.rechecks and record.rechecks.batch_dependent:
+            self.reporter.say(f"not to be ranked: {record.rechecks.batch_dependent}")
         folder.drop_states({"none": tasks + 1, "last": tasks, "all": 0}[self.keep_states])
         folder.journal.append("finished", predictions_sha256=digest)
         folder.drop_stage_predictions()
@@ -151,6 +160,7 @@ class Stages:
             predictions_sha256=digest,
             predictions_rows=len(frame),
             scores=cast(Scores, ground_truth(protocol).rescore(frame)),
+            rechecks=run_rechecks(evaluated),
             data={manifest.dataset: data_origin(manifest) for manifest in protocol.manifests},
             canary=canary,
             defaults=card.defaults,

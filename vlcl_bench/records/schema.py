@@ -160,8 +160,8 @@ class Rechecks(_Model):
     def batch_dependent(self) -> str:
         """Why an answer is said to hang on its batch, with the numbers; empty where nothing says so.
 
-        Half a percent may change for rounding at a router's threshold, five percent of altered pictures for the alteration.
-        More than that counts where chance would give so many less than once in a thousand runs.
+        Half a percent may change for rounding at a router's threshold, five percent of altered pictures for the
+        alteration. More than that counts where chance would give so many less than once in a thousand runs.
         """
         from scipy.special import betainc
 
