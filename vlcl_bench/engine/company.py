@@ -23,6 +23,8 @@ ALONE = 2
 """Pictures of a data set that are asked again alone, at every stage."""
 NEAR_TIE = 1e-4
 """Two best scores nearer than this share of the logit scale may change places with other company."""
+ALTERED_SHARE = 0.5
+"""Of the pictures asked again in company, those that have a few values changed."""
 ALTERED, ALTERED_NEAR_TIE = 0.01, 0.005
 """Share of a picture's values that are changed by one; the gap below which its best scores may then change places."""
 
@@ -59,13 +61,14 @@ def batches(count: int, size: int, random: np.random.Generator) -> list[Batch]:
     rows = np.concatenate([np.arange(count), mixed])
     places = np.concatenate([place, _elsewhere(place, mixed, number)])
     second = np.arange(len(rows)) >= count
-    altered = second & (random.random(len(rows)) < 0.5)
+    altered = second & (random.random(len(rows)) < ALTERED_SHARE)
     found = []
     for chosen in (random.permutation(np.flatnonzero(places == batch)) for batch in range(number)):
         found.append(Batch(rows[chosen], second[chosen], altered[chosen]))
     for part in (apart, *again[:ALONE, None]):
         if len(part):
-            found.append(Batch(random.permutation(part), np.ones(len(part), bool), np.zeros(len(part), bool)))
+            changed = (random.random(len(part)) < ALTERED_SHARE) & (len(part) > 1)
+            found.append(Batch(random.permutation(part), np.ones(len(part), bool), changed))
     return [found[place] for place in random.permutation(len(found))]
 
 
