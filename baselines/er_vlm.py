@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from baselines.parts.adapters import PICTURES_AT_ONCE, AdapterConfig, AdapterMethod, drawn_caption
+from baselines.parts.adapters import MINI_FACTOR, PICTURES_AT_ONCE, AdapterConfig, AdapterMethod, drawn_caption
 from baselines.parts.label_spaces import LabelSpaces
 from baselines.parts.replay import ReplayConfig, ReplayMethod, as_classes
 from baselines.parts.seeds import SeedGenerator
@@ -75,7 +75,7 @@ class ERVLM(AdapterMethod):
         quota: int = Field(2, ge=1)
         pseudo_classes: int = Field(64, ge=1)
 
-    mini_settings: ClassVar = {"memory": 240, "pseudo_classes": 16}
+    mini_settings: ClassVar = {"memory": 240, "pseudo_classes": 16, "rate_factor": MINI_FACTOR}
 
     def __init__(self, backbone: Backbone, config: Any) -> None:
         super().__init__(backbone, config)

@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
+from baselines.parts.adapters import MINI_FACTOR
 from baselines.parts.replay import ReplayMethod
 from vlcl_bench.methods import Context, Task
 
@@ -23,7 +24,7 @@ class ProtoReplay(ReplayMethod):
     title = "Prototype replay"
 
     # A mini caption task has few pictures.
-    mini_settings: ClassVar = {"pseudo_classes": 16}
+    mini_settings: ClassVar = {"pseudo_classes": 16, "rate_factor": MINI_FACTOR}
 
     def finish(self, task: Task, ctx: Context) -> None:
         """Keep the means."""

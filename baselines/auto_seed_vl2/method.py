@@ -10,11 +10,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.func import functional_call
 
+from baselines.parts.adapters import MINI_FACTOR
 from baselines.parts.replay import ReplayConfig, ReplayMethod
 from baselines.parts.seeds import NOISE, SeedGenerator, consistency, gradient_codes, most_covering
 from vlcl_bench.methods import Backbone, Context, Task, caption_probe, seed_report, symmetric
 
 Weights = Mapping[str, Tensor]
+OLD_SEEDS = 64
+"""Seeds of earlier tasks in a step of the generator."""
 
 
 class AutoSeedVL2(ReplayMethod):
@@ -55,7 +58,7 @@ class AutoSeedVL2(ReplayMethod):
         pruning: bool = True
 
     # Twice the 114 names of the mini MTIL; a mini caption task has few pictures.
-    mini_settings: ClassVar = {"memory": 240, "pseudo_classes": 16}
+    mini_settings: ClassVar = {"memory": 240, "pseudo_classes": 16, "rate_factor": MINI_FACTOR}
 
     def __init__(self, backbone: Backbone, config: Any) -> None:
         super().__init__(backbone, config)
@@ -86,7 +89,7 @@ class AutoSeedVL2(ReplayMethod):
         codes = gradient_codes(self.support.images, self.support.labels, self.support.texts)
         trains = {"full": True, "first_task": task.index == 1, "none": False}[self.config.meta_update]
         if trains and self.config.conditioning != "random_vectors":
-            self._train_generator(codes)
+            self._train_generator(codes, ctx)
         with torch.no_grad():
             v, w = self._generated(codes, self.config.candidates)
         self._keep(v, w, task)
@@ -122,8 +125,11 @@ class AutoSeedVL2(ReplayMethod):
     def _normal(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.noise).to(self.device)
 
-    def _train_generator(self, codes: Tensor) -> None:
-        """Consistency with both manifolds, and the bilevel objective of :meth:`_meta`."""
+    def _train_generator(self, codes: Tensor, ctx: Context) -> None:
+        """Consistency with both manifolds, and the bilevel objective of :meth:`_meta`.
+
+        Beside the budget: its steps are metered as the method's own, with the real features and old seeds shown in them.
+        """
         config, support = self.config, self.support
         optimizer = torch.optim.Adam(self.generator.parameters(), lr=config.generator_rate)
         for _ in range(config.generator_steps):
@@ -132,11 +138,13 @@ class AutoSeedVL2(ReplayMethod):
             if config.consistency:
                 places = self.draws.permutation(len(support.rows))[:256]
                 some = support.subset(places)
+                ctx.spent(len(places))
                 total = total + consistency(
                     v, w, some.images, some.labels, some.texts, config.fidelity_weight, config.contrast_weight
                 )
             if config.meta_weight and len(self.validation.rows):
                 total = total + config.meta_weight * self._meta(v, w)
+                ctx.spent(len(self.validation.rows) + min(OLD_SEEDS, len(self.memory)))
             if not total.requires_grad:
                 return
             optimizer.zero_grad()
@@ -179,10 +187,10 @@ class AutoSeedVL2(ReplayMethod):
         return found + self.config.consistency_weight * torch.stack(pairs).mean()
 
     def _old_seed_loss(self, weights: Weights) -> Tensor:
-        """Loss of 64 drawn seeds of earlier tasks."""
+        """Loss of drawn seeds of earlier tasks."""
         if not len(self.memory):
             return self.adapters.image.up.weight.new_zeros(())
-        rows = torch.from_numpy(self.draws.permutation(len(self.memory))[:64]).to(self.device)
+        rows = torch.from_numpy(self.draws.permutation(len(self.memory))[:OLD_SEEDS]).to(self.device)
         if self.spaces.captioned:
             v, w = self._seeds(self._one_a_class(rows), jitter=False)
             return symmetric(self._with(weights, v, w))

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from baselines.cgil.vae import ClassVAEs, Decoders
+from baselines.parts.adapters import MINI_FACTOR
 from baselines.parts.replay import ReplayConfig, ReplayMethod
 from vlcl_bench.methods import Backbone, Context, Task
 
@@ -18,7 +19,7 @@ class CGIL(ReplayMethod):
     are drawn from those of all past classes, for this task only. Published are the VAE of each class with a latent of
     256, a hidden layer of 512, 500 iterations at 2e-4. The published method aligns learned prompts with these features:
     here adapters learn from them, so that the methods that replay features differ in what they replay and in nothing
-    else. Ours too: batches of 32, the decoder's variance (see ``parts/vae.py``), dropping the encoder, which nothing
+    else. No budget counts the VAEs' iterations; they are metered as the method's own training. Ours too: batches of 32, the decoder's variance (see ``parts/vae.py``), dropping the encoder, which nothing
     needs any more, and captions: each of ``pseudo_classes`` clusters has a VAE of picture and mean caption features
     side by side.
     """
@@ -37,7 +38,7 @@ class CGIL(ReplayMethod):
         jitter: Literal["covariance", "isotropic", "none"] = "none"
 
     # The mini CLIP's features have a quarter of 512 dimensions, so the VAE's layers have a quarter of their units.
-    mini_settings: ClassVar = {"pseudo_classes": 16, "latent": 64, "hidden": 128}
+    mini_settings: ClassVar = {"pseudo_classes": 16, "latent": 64, "hidden": 128, "rate_factor": MINI_FACTOR}
 
     def __init__(self, backbone: Backbone, config: Any) -> None:
         super().__init__(backbone, config)
@@ -81,6 +82,7 @@ class CGIL(ReplayMethod):
         config, generator = self.config, ctx.generator("vae", task.index)
         vaes = ClassVAEs(count, features.shape[1], config.hidden, config.latent, generator)
         deviations = vaes.fit(features, view.labels, config.iterations, config.vae_batch, config.vae_rate)
+        ctx.spent(config.iterations * config.vae_batch * count)
         self.decoders.append(
             hidden=vaes.weights["decode"],
             hidden_bias=vaes.weights["decode_bias"],

@@ -61,9 +61,10 @@ class Selector(nn.Module):
         self.limits = torch.cat([self.limits.to(device), torch.full((1,), torch.inf, device=device)])
         return coder
 
-    def learn(self, inputs: Tensor, steps: int, batch: int, generator: torch.Generator, device: torch.device) -> None:
+    def learn(self, inputs: Tensor, steps: int, batch: int, generator: torch.Generator, device: torch.device) -> int:
         """Train one more autoencoder on ``inputs`` ``(n, f)`` for so many steps: mean squared error, Adam.
 
+        Returns how many inputs were shown in them.
         All that is random comes from ``generator``: what else a task trains does not depend on the selector.
         """
         with torch.random.fork_rng(devices=[]):
@@ -72,14 +73,17 @@ class Selector(nn.Module):
         optimizer = torch.optim.Adam(
             coder.parameters(), weight_decay=WEIGHT_DECAY, fused=device.type in ("cpu", "cuda")
         )
+        shown = 0
         an_epoch = math.ceil(len(inputs) / batch)
         for step, rows in enumerate(islice(shuffled(len(inputs), batch, generator), steps)):
             for group in optimizer.param_groups:
                 group["lr"] = LEARNING_RATE * DECAY ** (step // an_epoch // EPOCHS_A_DECAY)
+            shown += len(rows)
             seen = inputs[torch.from_numpy(rows)].to(device, torch.float32)
             optimizer.zero_grad(set_to_none=True)
             F.mse_loss(coder(seen), seen).backward()
             optimizer.step()
+        return shown
 
     @torch.no_grad()
     def errors(self, images: Tensor) -> Tensor:

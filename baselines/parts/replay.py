@@ -82,7 +82,8 @@ class ReplayMethod(AdapterMethod):
         self.view, self.names = as_classes(self.seen, task, ctx, self.config.pseudo_classes)
         self.spaces = LabelSpaces(self.known, task, self.seen)
         if self.config.stabilise and len(self.memory):
-            optimizer = torch.optim.AdamW(self.adapters.parameters(), lr=self.config.learning_rate, weight_decay=0.0)
+            rate = self.config.rate(task, ctx)
+            optimizer = torch.optim.AdamW(self.adapters.parameters(), lr=rate, weight_decay=0.0)
             for _ in range(self.config.stabilise_steps):
                 optimizer.zero_grad()
                 self._replay(ctx).backward()

@@ -171,7 +171,7 @@ def test_the_weights_hash_is_the_same_for_the_same_weights(backbone):
 
 
 def test_an_unknown_backbone_is_refused_with_the_nearest():
-    with pytest.raises(UsageError, match="Did you mean 'vlcl-mini'"):
+    with pytest.raises(UsageError, match="Did you mean 'vlcl-mini/v1'"):
         load_backbone("vlcl-mni/v1")
 
 

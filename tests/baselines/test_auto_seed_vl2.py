@@ -23,7 +23,7 @@ from vlcl_bench.methods.registry import load_method
 from vlcl_bench.tasks import LabelSet, Task, task_query
 
 NAME, WIDTH = "auto_seed_vl2", 24
-SMALL = {"generator_steps": 4, "stabilise_steps": 2, "pseudo_classes": 4, "rank": 6}
+SMALL = {"generator_steps": 4, "stabilise_steps": 2, "pseudo_classes": 4, "rank": 6, "learning_rate": 1e-3}
 SAMPLES = 27  # nine of each class, one of which is held out: three batches of eight
 
 

@@ -621,7 +621,8 @@ def test_the_published_values_are_the_defaults():
     cls = moe_class()
     config = make_settings(cls, {}, "full")
     assert (config.experts, config.hidden, config.top, config.scale, config.dropout) == (22, 64, 2, 0.1, 0.1)
-    assert (config.learning_rate, config.label_smoothing, config.freeze) == (1e-3, 0.2, True)
+    assert (config.rate_factor, config.learning_rate) == (100, None)
+    assert (config.label_smoothing, config.freeze) == (0.2, True)
     assert (config.selector, config.selector_features) == ("picture", "alexnet")
     assert (config.selector_hidden, config.selector_steps, config.zero_shot_steps) == (100, 300, 1000)
     assert config.threshold is None
@@ -641,17 +642,27 @@ def test_unknown_settings_are_refused(setting, value):
 @pytest.mark.parametrize(
     ("name", "dataset", "published", "expected"),
     [("aircraft", "", True, 5e-3), ("cifar100", "", True, 5e-3), ("eurosat", "", True, 1e-4), ("mnist", "", True, 1e-4),
-     ("caltech101", "", True, 2e-3), ("sun397", "", True, 2e-3), ("part 3", "cifar100", True, 5e-3),
-     ("aircraft", "", False, 2e-3), ("aircraft", "other", True, 2e-3)],
+     ("caltech101", "", True, 1e-3), ("sun397", "", True, 1e-3), ("part 3", "cifar100", True, 5e-3),
+     ("aircraft", "", False, 1e-3), ("aircraft", "other", True, 1e-3)],
 )  # fmt: skip
-def test_the_rate_is_the_published_one_of_the_data_set_or_the_setting(name, dataset, published, expected, monkeypatch):
-    method, plain = build(learning_rate=2e-3, published_rates=published, selector="none"), task(1)
+@pytest.mark.parametrize("times", [1, 20])
+def test_the_rate_is_the_published_one_of_the_data_set_times_the_protocols(name, dataset, published, expected, times):
+    method, plain = build(published_rates=published, selector="none", learning_rate=None), task(1)
     given = Task(1, name, plain.class_names, plain.templates, plain.images, plain.labels, dataset)
-    ctx, rates = context(method, learning_rate=0.5), []
+    ctx, rates = context(method, learning_rate=1e-5 * times), []
     original = ctx.fit
     ctx.fit = lambda *arguments: rates.append(arguments[-1]) or original(*arguments)
     method.learn(given, ctx)
-    assert rates == [expected]
+    assert rates == [pytest.approx(times * expected, rel=1e-12)]
+    assert times > 1 or rates == [expected]
+
+
+def test_a_rate_that_is_set_holds_where_none_is_published_whatever_the_protocol_says():
+    method = build(learning_rate=2e-3, selector="none")
+    plain = task(1)
+    named = Task(1, "mnist", plain.class_names, plain.templates, plain.images, plain.labels, "")
+    ctx = context(method, learning_rate=0.5)
+    assert [method.learning_rate(one, ctx) for one in (plain, named)] == [2e-3, 5.0]
 
 
 def test_the_recipes_other_methods_keep_the_protocols_rate():

@@ -97,7 +97,7 @@ def test_help_needs_no_torch(code: str) -> None:
         ((*RUN, "--set", "label_smothing=1"), ["no setting 'label_smothing'", "Did you mean 'label_smoothing'?"]),
         ((*RUN, "--set", "label_smoothing=much"), ["label_smoothing='much'"]),
         ((*RUN, "--set", "label_smoothing"), ["not of the form key=value", "--set alpha=0.5"]),
-        ((*RUN, "--backbone", "vlcl-mimi/v1"), ["unknown backbone", "Did you mean 'vlcl-mini'?"]),
+        ((*RUN, "--backbone", "vlcl-mimi/v1"), ["unknown backbone", "Did you mean 'vlcl-mini/v1'?"]),
         ((*RUN, "--device", "gpu"), ["unknown device 'gpu'", "cuda"]),
         ((*RUN, "--device", "meta"), ["unknown device 'meta'"]),
         ((*RUN, "--keep-states", "some"), ["none, last, all"]),

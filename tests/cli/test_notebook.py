@@ -18,9 +18,9 @@ import vlcl_bench
 from vlcl_bench.cli import notebook as notebook_module
 from vlcl_bench.cli import results
 from vlcl_bench.common.progress import Reporter
+from vlcl_bench.common.tokens import token_digest
 from vlcl_bench.errors import MethodError, UsageError
 from vlcl_bench.methods.class_source import ClassRef, class_digest
-from vlcl_bench.methods.source import token_digest
 
 pytestmark = pytest.mark.usefixtures("world")
 

@@ -190,7 +190,7 @@ def test_what_is_there_is_put_into_the_manifests_order(dataset):
 
 def test_an_equal_copy_is_verified_picture_by_picture(dataset):
     said = []
-    assert verify(dataset, described(dataset), dataset.collect(), lambda *numbers: said.append(numbers)) == 9
+    verify(dataset, described(dataset), dataset.collect(), lambda *numbers: said.append(numbers))
     assert said == [(i, 9) for i in range(1, 10)]
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from support.fakes import make_budget
 
-from vlcl_bench.engine.accounting import run_cost, run_isolation, run_log, run_track, run_usage
+from vlcl_bench.engine.accounting import prepare_seconds, run_cost, run_isolation, run_log, run_track, run_usage
 from vlcl_bench.engine.footprint import footprint_of_run, journal_form, weigh
+from vlcl_bench.engine.journal import Journal
+from vlcl_bench.engine.provenance import Clock, in_words, precision_of
 
 ZERO: dict[str, Any] = {"counts": {}, "log": [], "seconds": 0.5, "isolation": "inline"}
 USED = {
@@ -52,6 +57,38 @@ def test_a_run_without_synthetic_pictures_says_nothing_of_their_time() -> None:
 
 def test_clocks_that_disagree_make_no_negative_rest() -> None:
     assert run_cost([ZERO, learned(8.0)], [evaluated(), evaluated()], 11.0, 0).seconds_other == 0.0
+
+
+def test_preparing_is_a_part_of_its_own_over_all_processes_that_worked_on_a_run(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    for event, elapsed in (("started", None), ("prepared", 7.0), ("evaluated", 20.0), ("learned", None),
+                           ("resumed", None), ("prepared", 5.0), ("evaluated", 9.0),
+                           ("resumed", None), ("resumed", None), ("prepared", 4.0)):  # fmt: skip
+        journal.append(event, **({} if elapsed is None else {"elapsed": elapsed}))
+    total = Clock(time.monotonic() - 30.0).total(journal)
+    assert total == pytest.approx(20.0 + 9.0 + 30.0, abs=0.5)
+    cost = run_cost([ZERO, learned()], [evaluated(), evaluated()], total, 3, prepare_seconds(journal.events))
+    assert cost.seconds_prepare == 16.0
+    assert cost.seconds_other == pytest.approx(total - 16.0 - 8.0 - 4.0, abs=0.01)
+
+
+def test_a_run_of_an_older_version_does_not_say_what_preparing_took(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append("started")
+    journal.append("evaluated", elapsed=3.0)
+    assert prepare_seconds(journal.events) is None
+    assert run_cost([ZERO, learned()], [evaluated(), evaluated()], 12.0, 0).seconds_prepare is None
+
+
+@pytest.mark.parametrize(("device", "there"), [("cpu", False), ("cuda:1", True)])
+def test_device_and_precision_are_said_in_words(device: str, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H100")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    precision = precision_of([torch.zeros(1, dtype=torch.bfloat16)])
+    said = in_words(torch.device(device), precision)
+    assert said.startswith(f"running on {device} (")
+    assert "in bfloat16" in said
+    assert ("NVIDIA H100" in said and said.endswith("TF32 off")) is there
 
 
 @pytest.mark.parametrize(("on_device", "peak"), [((None, None), None), ((None, 7), 7), ((9, 7), 9)])

@@ -403,6 +403,7 @@ def test_the_record_says_what_ran_on_what_and_what_it_took(finished: Path) -> No
     assert len(cost["seconds_learn"]) == len(TASKS)
     assert len(cost["seconds_evaluate"]) == len(TASKS) + 1
     spent = sum(cost["seconds_learn"]) + sum(cost["seconds_evaluate"]) + cost["seconds_other"]
+    spent += cost["seconds_prepare"]
     assert spent == pytest.approx(cost["seconds_total"], abs=0.01)
     assert cost["resumed"] == 0
     assert cost["peak_memory_bytes"] > 50_000_000

@@ -1,6 +1,7 @@
 """Methods are found by name, file, folder and entry point; what cannot be used is refused with what to do next."""
 
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -314,6 +315,48 @@ def test_an_unknown_setting_is_refused_with_the_nearest():
 def test_a_setting_of_a_method_without_settings_is_refused():
     with pytest.raises(UsageError, match="It has none"):
         config({"alpha": 0.7}, name="zero_shot")
+
+
+NO_NUMBERS = [
+    "1_0",
+    "1_0.5",
+    "true",
+    "1e400",
+    "-1e400",
+    "NaN",
+    "Infinity",
+    "inf",
+    "0x10",
+    "1,5",
+    "١",
+    '"0.5"',
+    "10%",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", NO_NUMBERS)
+@pytest.mark.parametrize(("name", "key"), [("l2", "weight"), ("lwf_vr", "texts"), ("zscl", "reference_pictures")])
+def test_what_is_no_number_is_not_read_as_one(name, key, text):
+    with pytest.raises(UsageError) as caught:
+        make_settings(load_method(name), parse_settings([f"{key}={text}"]), "full")
+    assert re.search(rf"setting {key}=.*: found .*, expected a (whole|finite)? ?number", caught.value.message)
+    assert "Input should" not in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["1", "0", "1.0", "yes", "True", '"true"'])
+def test_only_true_and_false_are_yes_and_no(text):
+    with pytest.raises(UsageError, match=r"setting cache=.*: found .*, expected true or false"):
+        make_settings(load_method("zscl"), parse_settings([f"cache={text}"]), "full")
+
+
+@pytest.mark.parametrize(("text", "value"), [("10", 10.0), (" 0.5 ", 0.5), ("1e-3", 0.001), ("-0", 0.0)])
+def test_numbers_are_read_as_they_are_written(text, value):
+    assert make_settings(load_method("l2"), parse_settings([f"weight={text}"]), "full").weight == value
+
+
+def test_a_text_may_look_like_a_number():
+    assert make_settings(load_method("coop"), parse_settings(["words=1_0"]), "full").words == "1_0"
 
 
 @pytest.mark.parametrize(

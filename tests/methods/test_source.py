@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from vlcl_bench.common.tokens import token_digest
 from vlcl_bench.methods.registry import MethodRef
-from vlcl_bench.methods.source import source_digest, source_files, token_digest
+from vlcl_bench.methods.source import source_digest, source_files
 
 SOURCE = b'''"""What it does."""
 

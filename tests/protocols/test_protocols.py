@@ -174,7 +174,7 @@ def test_a_path_that_does_not_exist_is_refused(tmp_path):
         ("warmup = 8", "warmup = 8\nwarm_up = 8", "budget.warm_up"),
         ("scale = [0.9, 1.0]", "scale = [0.9]", "augmentation.scale"),
         ('scale = "mini"', 'scale = "small"', "scale"),
-        ("version = 1", "version = 1 # \udcff", "utf-8"),
+        ("version = 1", "version = 1 # \udcff", "is not text in UTF-8"),
     ],
 )
 def test_a_file_that_is_no_protocol_is_refused_with_the_place(tmp_path, old, new, expected):

@@ -377,19 +377,34 @@ def test_a_data_sets_learning_rate_is_that_of_all_its_tasks(tmp_path):
 
 
 BAD = {
-    "a class twice": ({"tables": GROUPS.replace("2, 0, 3, 1", "2, 0, 3, 3")}, "order must hold every class id once"),
-    "a class is missing": ({"tables": GROUPS.replace("2, 0, 3, 1", "2, 0, 4, 1")}, "order must hold every class id"),
-    "a size that does not divide": ({"tables": GROUPS.replace("size = 2", "size = 3")}, "divide by size"),
+    "a class twice": (
+        {"tables": GROUPS.replace("2, 0, 3, 1", "2, 0, 3, 3")},
+        "order: expected every class id from 0 to 3 once",
+    ),
+    "a class is missing": (
+        {"tables": GROUPS.replace("2, 0, 3, 1", "2, 0, 4, 1")},
+        "order: expected every class id from 0 to 3 once",
+    ),
+    "a size that does not divide": (
+        {"tables": GROUPS.replace("size = 2", "size = 3")},
+        "size: found 3, expected a number that divides the 4 classes",
+    ),
     "no size": ({"tables": GROUPS.replace("size = 2", "size = 0")}, "class_groups.dev-food.size"),
-    "groups of no data set": ({"tables": GROUPS.replace("dev-food", "dev-fud")}, "no data set of the stream: dev-fud"),
-    "a rate of no task": ({"budget": "learning_rates = { dev-fud = 1.0 }"}, "the stream does not have: dev-fud"),
+    "groups of no data set": (
+        {"tables": GROUPS.replace("dev-food", "dev-fud")},
+        "dev-fud: the stream has no data set of this name. Did you mean 'dev-food'?",
+    ),
+    "a rate of no task": (
+        {"budget": "learning_rates = { dev-fud = 1.0 }"},
+        "learning_rates.dev-fud: the stream has no such task. Did you mean 'dev-food'?",
+    ),
     "a rate of no group": (
         {"tables": GROUPS, "budget": "learning_rates = { dev-food-03 = 1.0 }"},
-        "the stream does not have: dev-food-03",
+        "learning_rates.dev-food-03: the stream has no such task",
     ),
     "a bank of no data set": (
         {"tables": '[bank]\nsize = 2\nseed = 0\ngroups = [["dev-fud"]]'},
-        "bank.groups names no data set of the stream: dev-fud",
+        "bank.groups: the stream has no data set 'dev-fud'",
     ),
     "an unknown field": ({"top": "class_group = 3"}, "class_group"),
     "a size of nothing": ({"top": "picture_size = 0"}, "picture_size"),
@@ -405,11 +420,17 @@ def test_a_bad_stream_is_refused_with_the_place(tmp_path, kind):
     assert said in caught.value.message
 
 
-@pytest.mark.parametrize("order", [[1, 0], [0, 1, 2, 3, 4, 5], []])
-def test_class_groups_must_cover_all_classes_of_their_data_set(tmp_path, order):
-    protocol = stream(tmp_path, tables=f"[class_groups.dev-food]\nsize = 2\norder = {order}\n")
-    with pytest.raises(UsageError, match=f"class_groups.dev-food orders {len(order)} classes; there are 4"):
-        _ = protocol.fingerprint
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ([1, 0], "found 2 classes, expected all 4 of dev-food"),
+        ([0, 1, 2, 3, 4, 5], "found 6 classes, expected all 4 of dev-food"),
+        ([], "found an empty list"),
+    ],
+)
+def test_class_groups_must_cover_all_classes_of_their_data_set(tmp_path, order, said):
+    with pytest.raises(UsageError, match=f"class_groups.dev-food.order: {said}"):
+        stream(tmp_path, tables=f"[class_groups.dev-food]\nsize = 2\norder = {order}\n")
 
 
 # Captions: learning

@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from vlcl_bench.errors import UsageError
-from vlcl_bench.scoring.matrix_file import read_matrix
+from vlcl_bench.scoring import matrix_file
+from vlcl_bench.scoring.matrix_parts import Reading
 
 R = np.array([[62.5, 20.0, 30.0], [60.0, 70.25, 50.0], [40.0, 65.0, 90.0]])
 ROW = np.array([45.0, 25.0, 35.0])
+
+
+def read_matrix(path, with_zero_shot):
+    """R and row 0 of a file."""
+    found = matrix_file.read_matrix(path, Reading(with_zero_shot=with_zero_shot))
+    return found.R, found.zero_shot
 
 
 @pytest.fixture
@@ -71,16 +78,15 @@ def test_json_with_row_zero_inside_the_matrix(write):
         ("m.csv", lines([ROW, *R], ","), False, ("4 rows of 3", "--with-zero-shot")),
         ("m.csv", lines(R, ","), True, ("no row 0", "--with-zero-shot")),
         ("m.csv", lines(R[:2], ","), False, ("2 rows of 3", "T tasks need T rows")),
-        ("m.csv", "1,2,3\n4,5\n6,7,8\n", False, ("line 2", "2 values", "line 1 has 3")),
+        ("m.csv", "1,9,3\n4,5\n6,7,8\n", False, ("line 2", "2 values", "line 1 has 3")),
         ("m.csv", "\n1 2\n3 4 5\n", False, ("line 3", "3 values", "line 2 has 2")),
-        ("m.csv", "Aircraft,Caltech101\n50,60\n40,80\n", False, ("line 1 is a header", "Remove it")),
-        ("m.csv", "FT,50,60\nFT,40,80\n", False, ("line 1, value 1", "not a number: 'FT'")),
+        ("m.csv", "Aircraft,Caltech101\n50,60\n40,80\n", True, ("line 1 is a header", "no row 0")),
+        ("m.csv", "50,FT\n40,80\n", False, ("line 1, value 2", "not a number: 'FT'")),
         ("m.csv", "0,1\n50,60\n40,80\n", True, ("line 1 is a header",)),
-        ("m.csv", ",A,B\n0,50,60\n1,40,80\n", False, ("line 1 is a header",)),
         ("m.csv", "50,60\n40,nan\n", False, ("line 2, value 2 is nan",)),
         ("m.csv", "50,60\n-inf,3\n", False, ("line 2, value 1 is -inf",)),
-        ("m.csv", "50,\n40,80\n", False, ("line 1, value 2 is empty",)),
-        ("m.csv", "50,5;60,5\n40,0;80,0\n", False, ("line 1", "decimal point")),
+        ("m.csv", "50,60\n,80\n", False, ("line 2, value 1 is empty",)),
+        ("m.csv", "5,0,5;60,5\n40,0;80,0\n", False, ("line 1", "decimal point")),
         ("m.csv", "", False, ("is empty",)),
         ("m.csv", " \n\n", False, ("is empty",)),
         ("m.json", "", False, ("is empty",)),
@@ -89,9 +95,11 @@ def test_json_with_row_zero_inside_the_matrix(write):
         ("m.json", "[[50, 60], [40, 80]", False, ("not valid JSON",)),
         ("m.json", "[[50, 60], [40]]", False, ("row 2", "1 values")),
         ("m.json", "[[50, 60], [40, NaN]]", False, ("row 2, value 2 is nan",)),
-        ("m.json", "[[50, null], [40, 80]]", False, ("row 1, value 2", "None")),
+        ("m.json", "[[50, 60], [null, 80]]", False, ("row 2, value 1", "null")),
         ("m.json", "[[50, true], [40, 80]]", False, ("row 1, value 2", "True")),
-        ("m.json", '[[50, "60"], [40, 80]]', False, ("row 1, value 2", "'60'")),
+        ("m.json", '[[50, "sixty"], [40, 80]]', False, ("row 1, value 2", "'sixty'")),
+        ("m.json", '[[50, {"a": 1}], [40, 80]]', False, ("row 1, value 2", "'a'")),
+        ("m.json", "[[50, 60], []]", False, ("row 2", "0 values")),
         ("m.json", "[50, 60]", False, ("row 1 must be a list",)),
         ("m.json", "50", False, ("list of rows",)),
         ("m.json", '{"scores": [[50]]}', False, ("matrix", "R", "scores")),

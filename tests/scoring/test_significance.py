@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from support.harness import vlcl
 
-from vlcl_bench.board.entries import entries, find_pair
+from vlcl_bench.board.entries import entries
+from vlcl_bench.board.pairs import find_pair
 from vlcl_bench.errors import UsageError
 from vlcl_bench.scoring.metrics import continual_metrics
 from vlcl_bench.scoring.significance import METRICS, compare, holm, metric

@@ -25,6 +25,12 @@ def load_backbone(name: str) -> Backbone:
     :class:`MachineError` where weights cannot be downloaded or a package is missing, and
     :class:`IntegrityError` for weights that do not load.
     """
+    backbone = _loaded(name)
+    backbone.specification = name
+    return backbone
+
+
+def _loaded(name: str) -> Backbone:
     from vlcl_bench.backbones import clip, from_file, weights
     from vlcl_bench.data.world import worlds
 

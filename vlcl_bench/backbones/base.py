@@ -16,7 +16,14 @@ class Backbone(nn.Module, ABC):
 
     ``image_size`` is the side of the pictures in pixels, ``mean`` and ``std`` normalise channels in 0..1, and
     ``context_length`` is the longest text in tokens.
+
+    The harness fills in what it was loaded from: ``specification``, the name that was asked for; ``source_sha256``,
+    what its own file says, empty for a backbone that has none; ``notes``, what a user should know of its loading.
     """
+
+    specification: str = ""
+    source_sha256: str = ""
+    notes: tuple[str, ...] = ()
 
     name: str
     image_size: int

@@ -5,8 +5,7 @@ normalisation or a changed library leave every tensor as it is. The canaries' em
 weights' hash, in ``canaries/`` beside this file where they were computed by the project, else in the user's folder
 at first use, and required from then on.
 
-The pictures are drawn at the backbone's own size with integer arithmetic only, so they are equal to the bit on
-every machine; the texts stand below. Nothing random is drawn, so no generator's state changes.
+Nothing random is drawn, so no generator's state changes.
 """
 
 from __future__ import annotations
@@ -19,24 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from vlcl_bench.backbones.canary_samples import COUNT, TEXTS, pictures
 from vlcl_bench.common.fileio import read_json, write_atomic
-from vlcl_bench.errors import IntegrityError
+from vlcl_bench.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from vlcl_bench.backbones.base import Backbone
 
 COMMITTED = Path(__file__).parent / "canaries"
-COUNT = 8
-TEXTS = (
-    "a photo of a cat.",
-    "a black and white drawing of two bicycles",
-    "a satellite picture of a river between fields",
-    "the number seven, written by hand",
-    "a texture with wide stripes!",
-    "a 1998 estate car, seen from behind",
-    "people who cook soup in a small kitchen",
-    "x",
-)
 TOLERANCE = 0.99995
 """The lowest cosine that passes, for a backbone in fp32.
 
@@ -48,8 +37,11 @@ as 0.999 would let pass.
 DECIMALS = 4
 SETTINGS = ("activation", "image_size", "mean", "std")
 """What must be equal for the same weights, however little a difference would change the features."""
+OWN_SOURCE = "source_sha256"
+"""Under this key a canary says what the Python file of a user's own backbone said."""
+RENEW = " If what it gives now is right, and you meant the change: vlcl backbones renew {}"
 REASONS = (
-    "Usual reasons: the other activation (QuickGELU or GELU), half precision or autocast, other normalisation or "
+    " Usual reasons: the other activation (QuickGELU or GELU), half precision or autocast, other normalisation or "
     "picture size, damaged weights, a faulty library."
 )
 
@@ -64,38 +56,6 @@ class CanaryResult:
     weights_sha256: str
     path: Path
     lowest: float | None
-
-
-def pictures(side: int) -> np.ndarray:
-    """The 8 pictures, uint8 ``(8, side, side, 3)``: gradients, stripes, squares, discs, noise."""
-    y, x = np.mgrid[0:side, 0:side].astype(np.int64)
-    top = max(side - 1, 1)
-    across, down = x * 255 // top, y * 255 // top
-    flat = np.zeros_like(x)
-    radius = (2 * x - top) ** 2 + (2 * y - top) ** 2  # in half pixels: the middle is a whole number at every size
-    disc, ring = radius <= (top // 2) ** 2, radius <= (4 * top // 5) ** 2
-    beside = (4 * x - top) ** 2 + (2 * y - top) ** 2 <= (top // 2) ** 2
-    stripe, wide = x * 16 // side % 2, (x + y) * 6 // side % 2
-    squares = (x * 8 // side + y * 8 // side) % 2
-    planes = [
-        (across, across, across),
-        (across, down, 255 - across),
-        (255 * stripe, 255 * stripe, 255 * stripe),
-        (40 + 200 * wide, 120 + 80 * wide, 220 - 180 * wide),
-        (255 * squares, 200 * squares + down // 8, 60 + flat),
-        (30 + 210 * disc, 90 + flat, 60 + 120 * ring),
-        (np.where(beside, 250, across // 2), np.where(beside, 210, 100), np.where(disc, 20, 160)),
-        tuple(_noise((y * side + x) * 3 + channel) for channel in range(3)),
-    ]
-    return np.stack([np.stack(channels, axis=-1) for channels in planes]).astype(np.uint8)
-
-
-def _noise(number: np.ndarray) -> np.ndarray:
-    """A byte for each number, by the finaliser of MurmurHash3 (32 bits, Appleby, public domain)."""
-    value = (number.astype(np.uint64) + np.uint64(1)) & np.uint64(0xFFFFFFFF)
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-        value = (value ^ (value >> np.uint64(shift))) * np.uint64(factor) & np.uint64(0xFFFFFFFF)
-    return (value >> np.uint64(24)).astype(np.int64)
 
 
 def embed(backbone: Backbone) -> tuple[np.ndarray, np.ndarray]:
@@ -161,15 +121,39 @@ def check(backbone: Backbone, folder: Path, weights_sha256: str | None = None) -
     if not path.exists():
         status, path = "required", folder / path.name
     if not path.exists():
-        _refuse_other_weights(now, folder)
+        _refuse_other_weights(now, folder, RENEW.format(backbone.specification or backbone.name))
         return CanaryResult("first-use", key, _write(folder, now, shown, written), None)
     stored = read_json(path)
+    again = RENEW.format(backbone.specification or backbone.name) if status == "required" else ""
     try:
-        lowest = _compare(stored, now, {"images": shown, "texts": written}, path)
+        lowest = _compare(stored, now, {"images": shown, "texts": written}, path, again)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        hint = "Install the package again." if status == "known" else "Delete it, if nothing is to be compared with it."
+        hint = again or "Install the package again."
         raise IntegrityError(f"{path} is damaged: {error!r}", hint) from error
     return CanaryResult(status, key, path, lowest)
+
+
+def renew(backbone: Backbone, folder: Path) -> Path:
+    """Store what a backbone gives now in place of what its first use here stored; returns the new file.
+
+    Raises :class:`UsageError` for weights that the project itself has canaries of: what they give does not change.
+    """
+    key = weights_key(backbone)
+    if (COMMITTED / f"{key[:16]}.json").exists():
+        raise UsageError(
+            f"the canaries of backbone {backbone.name!r} are the project's own and are not renewed",
+            "Where they do not fit, its weights or their surroundings are wrong; `vlcl doctor` says more.",
+        )
+    now = describe(backbone, key)
+    shown, written = embed(backbone)
+    outdated = [
+        path for path in folder.glob("*.json") if now["pinned"] and read_json(path).get("backbone") == now["backbone"]
+    ]
+    path = _write(folder, now, shown, written)
+    for other in outdated:
+        if other != path:
+            other.unlink()
+    return path
 
 
 def describe(backbone: Backbone, key: str) -> dict[str, Any]:
@@ -181,6 +165,7 @@ def describe(backbone: Backbone, key: str) -> dict[str, Any]:
 
     first = next(backbone.parameters())
     autocast = torch.is_autocast_enabled(first.device.type)
+    own = {OWN_SOURCE: backbone.source_sha256} if backbone.source_sha256 else {}
     return {
         "backbone": backbone.name,
         "weights_sha256": key,
@@ -191,6 +176,7 @@ def describe(backbone: Backbone, key: str) -> dict[str, Any]:
         "mean": list(backbone.mean),
         "std": list(backbone.std),
         "made_with": {"torch": torch.__version__, "open_clip": open_clip.__version__, "device": first.device.type},
+        **own,
     }
 
 
@@ -204,7 +190,7 @@ def _is_pinned(name: str) -> bool:
     return any(name in world.backbones() for world in worlds()) or tag in open_clip.list_pretrained_tags_by_model(model)
 
 
-def _refuse_other_weights(now: Mapping[str, Any], folder: Path) -> None:
+def _refuse_other_weights(now: Mapping[str, Any], folder: Path, again: str) -> None:
     """Refuse weights that nobody knows under a name whose weights are known."""
     if not now["pinned"]:
         return
@@ -214,14 +200,15 @@ def _refuse_other_weights(now: Mapping[str, Any], folder: Path) -> None:
             raise IntegrityError(
                 f"the weights of backbone {now['backbone']!r} are not those it had before: SHA-256 "
                 f"{now['weights_sha256'][:16]}…, expected {stored['weights_sha256'][:16]}… ({path})",
-                "They are damaged, changed by their publisher, or in another precision; fetch them again.",
+                "They are damaged, changed by their publisher, or in another precision; fetch them again."
+                + ("" if path.parent == COMMITTED else again),
             )
 
 
 def _compare(
-    stored: Mapping[str, Any], now: Mapping[str, Any], features: Mapping[str, np.ndarray], path: Path
+    stored: Mapping[str, Any], now: Mapping[str, Any], features: Mapping[str, np.ndarray], path: Path, again: str
 ) -> float:
-    """The lowest cosine of all; raises :class:`IntegrityError` where one is too low."""
+    """The lowest cosine of all; raises :class:`IntegrityError` where one is too low; ``again`` says how to renew."""
     if stored["weights_sha256"] != now["weights_sha256"]:
         raise ValueError("its weights_sha256 does not belong to its name")
     lowest, where = 1.0, ""
@@ -240,17 +227,20 @@ def _compare(
         for key in (*SETTINGS, "precision", "made_with")
         if stored.get(key) != now[key]
     }
+    if stored.get(OWN_SOURCE) != now.get(OWN_SOURCE):
+        differing[OWN_SOURCE] = "the backbone's file says something else than it did"
     if lowest < TOLERANCE:
         raise IntegrityError(
             f"backbone {now['backbone']!r} has the right weights but does not give the right features: canary {where} "
             f"has a cosine of {lowest:.5f} to the one in {path}, expected at least {TOLERANCE}",
-            (f"What differs: {'; '.join(differing.values())}. " if differing else "") + REASONS,
+            (f"What differs: {'; '.join(differing.values())}." if differing else "")
+            + ("" if OWN_SOURCE in differing else REASONS)
+            + again,
         )
     if differing.keys() & set(SETTINGS):
         raise IntegrityError(
             f"backbone {now['backbone']!r} has the weights of the canaries in {path}, but is set up otherwise",
-            f"What differs: {'; '.join(differing[key] for key in SETTINGS if key in differing)}. If the stored ones "
-            "were the mistake, delete that file.",
+            f"What differs: {'; '.join(differing[key] for key in SETTINGS if key in differing)}.{again}",
         )
     return lowest
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
+import torch
+
 from vlcl_bench.backbones.base import Backbone
-from vlcl_bench.common.fileio import sha256_bytes
+from vlcl_bench.common.fileio import sha256_text
 from vlcl_bench.common.importing import import_file
+from vlcl_bench.common.tokens import token_digest
 from vlcl_bench.errors import MethodError, UsageError, VlclError, nearest
 
 FUNCTION = "backbone"
@@ -29,7 +33,8 @@ def load_from_file(name: str) -> Backbone:
     ``name`` is ``my_backbone.py`` or ``my_backbone.py:factory``. A factory is a subclass of :class:`Backbone` or a
     function; it takes no arguments. Without one it is the file's function ``backbone``, else its only concrete
     subclass of :class:`Backbone`. The backbone is then named ``<file without .py>:<factory>``; what it is is
-    known by the hash of its weights.
+    known by the hash of its weights and by what its source says (:func:`source_digest`). Weights that the factory
+    draws from torch's generator are the same each time.
 
     Raises :class:`UsageError` where there is no such file, it does not import, has no such factory, or where the
     factory fails or returns something else than a complete backbone.
@@ -37,7 +42,7 @@ def load_from_file(name: str) -> Backbone:
     location, _, wanted = name.rpartition(":") if ".py:" in name else (name, "", "")
     path = Path(location)
     try:
-        digest = sha256_bytes(path.read_bytes())
+        digest = source_digest(path)
     except OSError as error:
         raise UsageError(
             f"the backbone file {location!r} cannot be read: {error.strerror}", "Give the path of a Python file."
@@ -49,7 +54,7 @@ def load_from_file(name: str) -> Backbone:
         raise UsageError(error.message, error.hint) from error
     called, factory = _factory(module, wanted, location)
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), same_draws():
             made = factory()
     except VlclError:
         raise
@@ -60,7 +65,54 @@ def load_from_file(name: str) -> Backbone:
         ) from error
     backbone = _checked(made, f"{called} of {location}")
     backbone.name = f"{path.stem}:{called}"
+    backbone.source_sha256 = digest
     return backbone
+
+
+def source_digest(path: Path) -> str:
+    """SHA-256 of what a backbone's file says, and the modules beside it that it imports, directly or by way of others.
+
+    Comments, docstrings and blank lines do not count (:mod:`vlcl_bench.common.tokens`). Installed packages, and files
+    that are read, are not covered. Raises :class:`OSError` for a file that cannot be read.
+    """
+    files = [path]
+    for file in files:  # it grows while it is walked through
+        known = {each.resolve() for each in files}
+        files += [found for found in imported_beside(file, path.absolute().parent) if found.resolve() not in known]
+    first, *others = (token_digest(file.read_bytes()) for file in files)
+    return sha256_text("\n".join([first, *sorted(others)])) if others else first
+
+
+def imported_beside(file: Path, folder: Path) -> list[Path]:
+    """The modules in ``folder`` that a file imports by name, found in its syntax tree; nothing is imported."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    parts = {name.rsplit(".", cut)[0] for name in names for cut in range(name.count(".") + 1)}
+    places = [folder.joinpath(*name.split(".")) for name in sorted(parts)]
+    files = [candidate for place in places for candidate in (place.with_suffix(".py"), place / "__init__.py")]
+    return [candidate for candidate in files if candidate.is_file()]
+
+
+@contextmanager
+def same_draws() -> Iterator[None]:
+    """Within it torch's generator starts from the same place each time; afterwards it goes on as if nothing had been.
+
+    Two processes that make the same backbone must get the same weights.
+    """
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(0)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)
 
 
 def _factory(module: ModuleType, wanted: str, where: str) -> tuple[str, Callable[[], object]]:

@@ -26,8 +26,9 @@ from vlcl_bench.backbones.activation import (
     twin_of,
 )
 from vlcl_bench.backbones.identification import archived_state, identify
-from vlcl_bench.common.fileio import read_json
-from vlcl_bench.errors import IntegrityError, MachineError, UsageError, nearest
+from vlcl_bench.backbones.names import advice, no_weights, other_weights
+from vlcl_bench.common.fileio import read_json, refusal_in
+from vlcl_bench.errors import IntegrityError, MachineError, UsageError
 
 FOLDER_PREFIX = "local-dir:"
 CHECKPOINTS = (
@@ -65,16 +66,12 @@ def resolve(name: str) -> Weights:
         return of_folder(Path(name.removeprefix(FOLDER_PREFIX)).expanduser())
     if model not in open_clip.list_models():
         folder = Path(name).expanduser()
-        if folder.is_dir() or name.startswith((".", "~", "/")):
+        if folder.is_dir() or (name.startswith((".", "~", "/")) and not folder.is_file()):
             return of_folder(folder)
-        raise UsageError(
-            f"unknown backbone {name!r}: neither a model of open_clip nor a folder",
-            nearest(model, open_clip.list_models()),
-        )
+        raise UsageError(f"unknown backbone {name!r}: neither a model of open_clip nor a folder", advice(name))
     tags = open_clip.list_pretrained_tags_by_model(model)
     if not weights:
-        known = ", ".join(tags) or "none, give a checkpoint file"
-        raise UsageError(f"backbone {name!r} names no weights", f"Write {model}/<weights>; known: {known}.")
+        raise UsageError(f"backbone {name!r} names no weights", no_weights(model))
     if weights in tags:
         return of_tag(model, weights)
     path = Path(weights).expanduser()
@@ -91,7 +88,7 @@ def resolve(name: str) -> Weights:
         require_activation(model, weights, quick, f"open_clip's weights {weights!r}")
     raise UsageError(
         f"backbone {name!r}: {weights!r} is neither a checkpoint file nor weights that open_clip knows",
-        nearest(weights, tags),
+        other_weights(model, weights),
     )
 
 
@@ -166,6 +163,8 @@ def download(model: str, tag: str, config: dict[str, Any]) -> Path:
     try:
         return Path(open_clip.download_pretrained(config))
     except Exception as error:  # whatever the hub's client raises
+        if (refused := refusal_in(error)) is not None:
+            raise refused from error
         reason = first_line(error)
     url = config.get("url", "")
     try:  # OpenAI's own package and older open_clips keep the archives here

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from vlcl_bench.board.entries import entries
 from vlcl_bench.board.files import files_of
 from vlcl_bench.board.pages import MethodPage, installed_pages
 from vlcl_bench.board.readme import renewed
-from vlcl_bench.board.rows import BoardRow, board_rows
+from vlcl_bench.board.rows import BoardRow, RunSummary, board_rows
 from vlcl_bench.board.summaries import summarise
 from vlcl_bench.common.fileio import write_atomic
 from vlcl_bench.errors import IntegrityError, UsageError
+from vlcl_bench.protocols.load import protocol_names
 from vlcl_bench.records.files import RECORD_NAME, read_record
 from vlcl_bench.records.rescoring import can_rescore
 
@@ -48,20 +50,37 @@ def board_of(
     """
     if not runs.is_dir():
         raise UsageError(f"there is no folder {runs}", "Give one with runs (--runs), or run a method first.")
-    summaries, seen = [], set()
+    summaries, seen = list[tuple[RunSummary, str]](), set()
     for folder in sorted(path.parent for path in runs.rglob(RECORD_NAME)):
         record = read_record(folder)
         same = (record.run_hash, record.first_predictions_sha256)
         if same not in seen:  # the same run twice, with the same answers (compact or not), is one run
             seen.add(same)
-            summaries.append(summarise(record, folder, runs, declarations))
-    rows = with_confidence(board_rows(summaries))
+            summary = summarise(record, folder, runs, declarations)
+            summaries.append((summary, record.identity.protocol_fingerprint))
+    rows = with_confidence(board_rows(told_apart(summaries)))
     files = files_of(rows, include_unverifiable=include_unverifiable)
-    if wanted := pages({summary.method for summary in summaries}):
+    if wanted := pages({summary.method for summary, _ in summaries}):
         scored = [entry for entry in entries([runs]) if all(can_rescore(record) for _, record in entry.runs.values())]
         files |= {page.name: page.text(scored) for page in wanted}
-    rescored = sum(summary.status != "self-reported" for summary in summaries)
+    rescored = sum(summary.status != "self-reported" for summary, _ in summaries)
     return Board(rows, files, {"runs": len(summaries), "rescored": rescored})
+
+
+def told_apart(summaries: Sequence[tuple[RunSummary, str]]) -> list[RunSummary]:
+    """Runs, given with the fingerprints of their protocols, with own protocols of one name told apart by these.
+
+    A protocol of the package keeps its name: of an older one the runs cannot be scored again, and that is said.
+    """
+    known = set(protocol_names())
+    streams = {(summary.protocol, digest) for summary, digest in summaries if summary.protocol not in known}
+    shared = {name for name, count in Counter(name for name, _ in streams).items() if count > 1}
+    return [
+        replace(one, protocol=f"{one.protocol}@{digest[:8]}", protocol_title=f"{one.protocol_title} ({digest[:8]})")
+        if one.protocol in shared
+        else one
+        for one, digest in summaries
+    ]
 
 
 def build_from_runs(runs: Path, out: Path, declarations: Declarations, **how: Any) -> dict[str, Any]:

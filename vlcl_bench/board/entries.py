@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vlcl_bench.board.summaries import entry_id, label
-from vlcl_bench.errors import UsageError, nearest
-from vlcl_bench.protocols.load import load_protocol
-from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predictions, read_record
-from vlcl_bench.records.rescoring import can_rescore
+from vlcl_bench.errors import VlclError
+from vlcl_bench.records.files import RECORD_NAME, read_record, verified_predictions
 from vlcl_bench.records.schema import Record
+from vlcl_bench.records.streams import stream_of
 from vlcl_bench.scoring.ground_truth import ground_truth
+from vlcl_bench.scoring.interface import GroundTruth
 from vlcl_bench.scoring.metrics import FloatArray
 
 PLACES = (Path("submissions"), Path("runs"))
@@ -20,9 +20,13 @@ PLACES = (Path("submissions"), Path("runs"))
 
 @dataclass(frozen=True)
 class Entry:
-    """Runs that differ in their seeds only: ``runs`` by seed, with their folders. ``label`` is empty for defaults."""
+    """Runs that differ in their seeds only: ``runs`` by seed, with their folders. ``label`` is empty for defaults.
+
+    ``fingerprint`` is that of the protocol: own streams of one name may be different ones.
+    """
 
     protocol: str
+    fingerprint: str
     method: str
     title: str
     label: str
@@ -34,21 +38,35 @@ class Entry:
         """What is typed to mean this entry."""
         return f"{self.method}:{self.label}" if self.label else self.method
 
-    def item_scores(self) -> dict[int, dict[str, FloatArray]]:
+    @property
+    def first(self) -> tuple[Path, Record]:
+        """The run of the lowest seed and its folder."""
+        return self.runs[min(self.runs)]
+
+    def item_scores(
+        self, protocol: Path | None = None, beside: Entry | None = None
+    ) -> dict[int, dict[str, FloatArray]]:
         """By seed the scores of all test samples at all stages, computed from the predictions.
 
-        Raises :class:`UsageError` where the manifests that the runs were made with are not here.
+        ``protocol`` is the file of an own protocol, for runs whose folder does not hold it; another entry ``beside``
+        this one, on the same protocol, may hold it too. Raises what :func:`stream_of` raises, and
+        :class:`IntegrityError` for missing or damaged predictions.
         """
-        truth = ground_truth(load_protocol(self.protocol))
-        by_seed = {}
-        for seed, (folder, record) in sorted(self.runs.items()):
-            if not can_rescore(record):
-                raise UsageError(
-                    f"{folder} cannot be scored here: its protocol or manifests are not this repository's",
-                    "Compare runs that were made with this version.",
-                )
-            by_seed[seed] = truth.item_scores(read_predictions(folder / PREDICTIONS_NAME))
-        return by_seed
+        truth = _truth([*self.runs.values(), *(beside.runs.values() if beside else ())], protocol)
+        by_seed = sorted(self.runs.items())
+        return {seed: truth.item_scores(verified_predictions(folder, record)) for seed, (folder, record) in by_seed}
+
+
+def _truth(runs: Sequence[tuple[Path, Record]], protocol: Path | None) -> GroundTruth:
+    """The ground truth of runs on one protocol, from the first of them whose stream can be found here."""
+    refused: VlclError | None = None
+    for folder, record in runs:
+        try:
+            return ground_truth(stream_of(folder, record, protocol))
+        except VlclError as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
 
 
 def entries(places: Sequence[Path] = PLACES) -> list[Entry]:
@@ -65,49 +83,8 @@ def add(by_id: dict[tuple[str, str], Entry], folder: Path) -> Entry:
     record = read_record(folder)
     identity, digest = record.identity, entry_id(record)
     entry = by_id.setdefault(
-        (identity.protocol, digest), Entry(identity.protocol, identity.method, record.title, label(record), digest)
+        (identity.protocol, digest),
+        Entry(identity.protocol, identity.protocol_fingerprint, identity.method, record.title, label(record), digest),
     )
     entry.runs.setdefault(identity.seed, (folder, record))
     return entry
-
-
-def find_pair(first: str, second: str, protocol: str | None, places: Sequence[Path] = PLACES) -> tuple[Entry, Entry]:
-    """The entries that two names mean: a run's folder, or ``METHOD`` or ``METHOD:KEY=VALUE`` (as the board writes it).
-
-    Raises :class:`UsageError` where a name means none, or more than one on the protocols that both have.
-    """
-    known = entries(places)
-    options = [_named(name, known) for name in (first, second)]
-    shared = {one.protocol for one in options[0]} & {one.protocol for one in options[1]}
-    if protocol is not None:
-        shared &= {protocol}
-    if len(shared) != 1:
-        have = [", ".join(sorted({one.protocol for one in option})) for option in options]
-        words = f"{first!r} has runs on {have[0]}; {second!r} on {have[1]}"
-        raise UsageError(
-            f"which protocol? {words}" if shared else f"nothing to compare: {words}",
-            f"Name one with protocol (--protocol), for instance {min(shared)}."
-            if shared
-            else "Both must have runs on one protocol.",
-        )
-    (name,) = shared
-    pair = [[one for one in option if one.protocol == name] for option in options]
-    for typed, found in zip((first, second), pair, strict=True):
-        if len(found) > 1:
-            where = ", ".join(str(next(iter(one.runs.values()))[0]) for one in found)
-            raise UsageError(
-                f"{typed!r} means {len(found)} entries on {name}, of different sources or backbones",
-                f"Name a run's folder instead: {where}.",
-            )
-    return pair[0][0], pair[1][0]
-
-
-def _named(name: str, known: Sequence[Entry]) -> list[Entry]:
-    if (Path(name) / RECORD_NAME).exists():
-        return [add({}, Path(name))]
-    found = [one for one in known if one.name == name]
-    if not found:
-        names = sorted({one.name for one in known})
-        hint = nearest(name, names) if names else "No finished run is here."
-        raise UsageError(f"no entry {name!r} and no run in a folder of that name", hint)
-    return found

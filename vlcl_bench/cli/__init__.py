@@ -4,28 +4,69 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vlcl_bench.errors import VlclError
 
 INTERRUPTED = 130
 
 
 def main() -> None:
     """Entry point of ``vlcl``: run a command and turn deliberate errors into a message and an exit code."""
+    started = time.monotonic()
+    from vlcl_bench.common.streams import settle_streams
+
+    settle_streams()
     from vlcl_bench.cli.app import app
     from vlcl_bench.errors import VlclError
 
     try:
-        app(prog_name="vlcl")
+        app(prog_name="vlcl", obj=started)
     except VlclError as error:
         report(error)
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer has already caught the KeyboardInterrupt
             print("\ninterrupted; give the same command again: a run continues where it was", file=sys.stderr)
+        _flush(end.code)
         raise
     except BrokenPipeError:
         # The reader of our output has gone. `vlcl show … | head` is done; a run was cut short and can be continued.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(INTERRUPTED if sys.argv[1:2] == ["run"] else 0)
+    except (OSError, UnicodeEncodeError) as error:
+        deliberate = _refusal(error)
+        if deliberate is None:
+            raise
+        report(deliberate)
+        sys.exit(deliberate.exit_code)
+
+
+def _refusal(error: OSError | UnicodeEncodeError) -> VlclError | None:
+    """What a disk refused somewhere below, or a text of the command line that no file can hold; else ``None``."""
+    from vlcl_bench.common.fileio import refusal_in
+    from vlcl_bench.errors import UsageError
+
+    if isinstance(error, UnicodeEncodeError):
+        if not any("\ud800" <= letter <= "\udfff" for letter in error.object):
+            return None
+        words = error.object.encode("ascii", "backslashreplace").decode()[:60]
+        return UsageError(f"{words!r} is not a text in UTF-8", "Names and settings are; only paths may be other bytes.")
+    return refusal_in(error)
+
+
+def _flush(code: object) -> None:
+    """Write what is still to be written; a full disk behind ``> FILE`` must not pass for a finished answer."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(5 if code in (0, None) else code)  # type: ignore[arg-type]
 
 
 def report(error: Exception) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from vlcl_bench.cli import (
+    backbones,
     compare,
     conformance,
     data,
@@ -27,8 +28,8 @@ app = typer.Typer(
     help="Benchmark and leaderboard for continual learning of vision-language models.", epilog=EXIT_CODES,
 )  # fmt: skip
 MODULES = (
-    run, protocols, methods, conformance, records, leaderboard, data, sweep, compare, regress, submit, synthesise,
-    doctor,
+    run, protocols, methods, backbones, conformance, records, leaderboard, data, sweep, compare, regress, submit,
+    synthesise, doctor,
 )  # fmt: skip
 """In the order in which ``vlcl --help`` lists their commands."""
 

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 
 def compare(
-    first: Annotated[str, typer.Argument(help="METHOD, METHOD:KEY=VALUE as on the board, or a run's folder.")],
+    first: Annotated[str, typer.Argument(help="METHOD, METHOD:KEY=VALUE as on the board, or a run's folder or hash.")],
     second: Annotated[str, typer.Argument(help="The entry to compare it with.")],
-    protocol: Annotated[str | None, typer.Option(help="Where both have runs on several protocols.")] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Where both have runs on several protocols: a name, or the TOML file of your own."),
+    ] = None,
     places: Annotated[
         list[Path] | None, typer.Option("--in", help="Folder with records; repeatable (default: submissions and runs).")
     ] = None,
@@ -35,17 +38,18 @@ def compare(
     """
     from rich.console import Console
 
-    from vlcl_bench.board.entries import PLACES, find_pair
+    from vlcl_bench.board.entries import PLACES
+    from vlcl_bench.board.pairs import find_pair, item_scores
     from vlcl_bench.scoring.columns import COMPARED
     from vlcl_bench.scoring.significance import compare as compared
 
     a, b = find_pair(first, second, protocol, places or PLACES)
-    found = compared(a.item_scores(), b.item_scores(), draws)
+    found = compared(*item_scores((a, b), protocol), draws)
     if as_json:
         emit(facts(a, b, found))
         return
     console = Console()
-    console.print(f"A: {words(a)}\nB: {words(b)}\non {a.protocol}", highlight=False)
+    console.print(f"A: {words(a, b)}\nB: {words(b, a)}\non {a.protocol}", highlight=False)
     console.print(table("metric", found.headlines, {column.id: column.label for column in COMPARED}))
     console.print("After the last task:")
     console.print(table("task", found.tasks, {}))
@@ -58,10 +62,14 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=EXIT_CODES)(compare)
 
 
-def words(entry: Entry) -> str:
-    """An entry in a line."""
+def words(entry: Entry, other: Entry) -> str:
+    """An entry in a line; with its backbone where the ``other`` one has another."""
     setting = f" ({entry.label})" if entry.label else ""
-    return f"{entry.title}{setting}, seeds {', '.join(map(str, sorted(entry.runs)))}"
+    seeds = ", ".join(map(str, sorted(entry.runs)))
+    backbone, beside = (one.first[1].identity.backbone for one in (entry, other))
+    return f"{entry.title}{setting}, seed{'s' * (len(entry.runs) > 1)} {seeds}" + (
+        f", on {backbone}" if backbone != beside else ""
+    )
 
 
 def facts(a: Entry, b: Entry, found: Comparison) -> dict[str, Any]:

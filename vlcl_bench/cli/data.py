@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vlcl_bench.cli.options import EXIT_CODES, AsJson, DataRoot, HubRoot, StoreFolder, emit
+from vlcl_bench.common.streams import say
 
 if TYPE_CHECKING:
+    from vlcl_bench.data.interface import Places
     from vlcl_bench.data.real.dataset import RealDataSet
 
 data_app = typer.Typer(
@@ -35,7 +37,7 @@ def list_data(
     from vlcl_bench.data.inventory import inventory
 
     places = Places.given(data_root, hub_root)
-    lines = inventory(wanted(names or [], protocol), places)
+    lines = inventory(wanted(names or [], protocol, places), places)
     if as_json:
         emit({"data_sets": lines})
         return
@@ -48,6 +50,8 @@ def list_data(
     console = Console()
     console.print(table)
     for line in lines:
+        if line["passed_over"]:
+            console.print(f"{line['name']}: {line['passed_over']}", markup=False, highlight=False, soft_wrap=True)
         if line["put_it"]:
             console.print(f"{line['name']}: {line['put_it']}", markup=False, highlight=False, soft_wrap=True)
     console.print("Licence, citation, classes and prompts of one: vlcl data card NAME", highlight=False)
@@ -66,8 +70,10 @@ def card(
     from rich.table import Table
 
     from vlcl_bench.data.inventory import card_of
+    from vlcl_bench.data.manifest import find_manifest
 
-    facts = card_of(wanted([name], protocol)[0].spec)
+    dataset = wanted([name], protocol)[0]
+    facts = card_of(dataset.spec, find_manifest(dataset.key))
     if as_json:
         emit(facts)
         return
@@ -85,36 +91,47 @@ def verify(
     write: Annotated[
         bool, typer.Option("--write", help="Write a manifest where there is none yet: it is required from then on.")
     ] = False,
+    anew: Annotated[
+        bool,
+        typer.Option(
+            "--renew", help="Accept the pictures that are here now: of the data sets named, write a new manifest."
+        ),
+    ] = False,
     data_root: DataRoot = None,
     hub_root: HubRoot = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare every picture with the manifest, and name the first that is wrong. Without a manifest: counts, labels.
 
+    With --renew the pictures that are here now are the right ones from then on; runs on the earlier ones stay.
     Exit code 3 where a data set was refused, 2 where one is not there.
     """
     from rich.console import Console
 
     from vlcl_bench.common.progress import RichReporter
     from vlcl_bench.data.interface import Places
-    from vlcl_bench.data.inventory import verify_all
-    from vlcl_bench.errors import IntegrityError
+    from vlcl_bench.data.verification import verify_all
+    from vlcl_bench.errors import IntegrityError, UsageError
 
     reporter = RichReporter(Console(stderr=True))
     places = Places.given(data_root, hub_root)
-    lines = verify_all(wanted(names or [], protocol), places, write, reporter)
+    if anew and not names:
+        raise UsageError("--renew accepts changed pictures, so it needs a name", "Name the data sets: NAME --renew.")
+    lines = verify_all(wanted(names or [], protocol, places), places, write, reporter, anew)
     if as_json:
         emit({"data_sets": lines})
     else:
         for line in lines:
             if line["error"] is None:
-                typer.echo(f"{line['name']}: {line['pictures']:,} pictures, {line['result']}")
+                say(f"{line['name']}: {line['pictures']:,} pictures, {line['result']}")
+                for note in line["notes"]:
+                    say(f"{line['name']}: {note}")
         for line in lines:
             if line["error"] is not None:
-                typer.echo(f"{line['name']}: refused: {line['error']}", err=True)
+                say(f"{line['name']}: refused: {line['error']}", err=True)
         refused = sum(line["error"] is not None for line in lines)
         if refused and len(lines) > 1:
-            typer.echo(f"{refused} of {len(lines)} data sets were refused", err=True)
+            say(f"{refused} of {len(lines)} data sets were refused", err=True)
     codes = [line["exit_code"] for line in lines if line["error"] is not None]
     if codes:
         raise typer.Exit(IntegrityError.exit_code if IntegrityError.exit_code in codes else codes[0])
@@ -130,7 +147,7 @@ def get(
     from vlcl_bench.data.fetch import fetch, wanted_place
 
     for name in names:
-        typer.echo(fetch(name, *wanted_place(data_root, hub_root)))
+        say(fetch(name, *wanted_place(data_root, hub_root)))
 
 
 @data_app.command()
@@ -152,15 +169,18 @@ def gc(
         emit(garbage)
         return
     for line in garbage["folders"]:
-        typer.echo(f"{line['folder']}: {line['bytes'] / 2**20:.1f} MiB, {line['why']}")
+        say(f"{line['folder']}: {line['bytes'] / 2**20:.1f} MiB, {line['why']}")
     for line in garbage["left"]:
-        typer.echo(f"{line['folder']}: left alone, {line['why']} (--all deletes it too)")
+        say(f"{line['folder']}: left alone, {line['why']} (--all deletes it too)")
     verb = "would free" if dry_run else "freed"
-    typer.echo(f"{verb} {garbage['freed'] / 2**20:.1f} MiB of {garbage['total'] / 2**20:.1f} MiB in {garbage['store']}")
+    say(f"{verb} {garbage['freed'] / 2**20:.1f} MiB of {garbage['total'] / 2**20:.1f} MiB in {garbage['store']}")
 
 
-def wanted(names: Sequence[str], protocol: str | None) -> list[RealDataSet]:
-    """The real data sets named, or those of a protocol, or all of the catalogue; :class:`UsageError` for others."""
+def wanted(names: Sequence[str], protocol: str | None, places: Places | None = None) -> list[RealDataSet]:
+    """The real data sets named, or those of a protocol, or all of the catalogue; :class:`UsageError` for others.
+
+    ``places`` say which copy of a protocol's own ones is meant.
+    """
     from vlcl_bench.data.real.catalogue import catalogue, spec_of
     from vlcl_bench.data.real.dataset import RealDataSet
     from vlcl_bench.errors import UsageError
@@ -168,7 +188,8 @@ def wanted(names: Sequence[str], protocol: str | None) -> list[RealDataSet]:
 
     if protocol is None:
         return [RealDataSet(spec_of(name)) for name in names or catalogue()]
-    real = [dataset for dataset in load_protocol(protocol).datasets if isinstance(dataset, RealDataSet)]
+    stream = load_protocol(protocol).at(protocol, None if places is None else places.root)
+    real = [dataset for dataset in stream.datasets if isinstance(dataset, RealDataSet)]
     if not real:
         raise UsageError(
             f"{protocol} has no real data: its pictures are drawn here", "`vlcl world cards` describes them."

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from vlcl_bench.cli.options import AsJson, HubRoot, StoreFolder
+from vlcl_bench.cli.options import AsJson, HubRoot, StoreFolder, emit
+from vlcl_bench.common.streams import say
 
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
@@ -40,8 +41,6 @@ def doctor(
 
     Ends with 0 if nothing is a problem (warnings are allowed), with 5 otherwise.
     """
-    import json
-
     from rich.console import Console
     from rich.text import Text
 
@@ -61,15 +60,16 @@ def doctor(
             if diagnosis.hint:
                 console.print(Text(" " * 18 + diagnosis.hint, style="dim" if diagnosis.status == "ok" else ""))
     if as_json:
-        typer.echo(json.dumps(as_object(diagnoses), indent=2, ensure_ascii=False, allow_nan=False))
+        emit(as_object(diagnoses))
     if worst(diagnoses) == "problem":
         raise typer.Exit(MachineError.exit_code)
 
 
 def _write_canary(backbone: str, folder: Path, as_json: bool) -> None:
-    import json
-
     from vlcl_bench.backbones import canary, load_backbone
 
     path = canary.write(load_backbone(backbone), folder)
-    typer.echo(json.dumps({"written": str(path)}) if as_json else f"wrote {path}")
+    if as_json:
+        emit({"written": str(path)})
+    else:
+        say(f"wrote {path}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vlcl_bench.cli.options import AsJson, emit
+from vlcl_bench.common.streams import say
 
 leaderboard_app = typer.Typer(help="Build the leaderboard from records.", no_args_is_help=True)
 
@@ -30,6 +31,7 @@ def build(
 ) -> None:
     """Build the board: every record is scored again from its predictions; the same records give the same bytes."""
     from vlcl_bench.board.build import build_from_runs, check_board
+    from vlcl_bench.common.places import named
     from vlcl_bench.errors import UsageError
     from vlcl_bench.submissions.declared import SubmissionDeclarations
 
@@ -38,7 +40,7 @@ def build(
             "--runs alone would write leaderboard/, which is made from submissions/ only",
             "Add --out FOLDER, or use --local.",
         )
-    folder = out or (Path("runs/board") if local else Path("leaderboard"))
+    folder = named(out or (Path("runs/board") if local else Path("leaderboard")), "the board", "--out")
     make = check_board if check else build_from_runs
     source = runs or Path("runs" if local else "submissions")
     result = make(source, folder, SubmissionDeclarations(), include_unverifiable=include_unverifiable)
@@ -48,7 +50,7 @@ def build(
         kept = result["runs"] - result["rescored"]
         reported = f", {kept} shown as reported (their manifests are not in this repository)" if kept else ""
         state = "the board is up to date" if check else "board"
-        typer.echo(f"{result['rescored']} runs scored again{reported}; {state}: {folder / 'README.md'}")
+        say(f"{result['rescored']} runs scored again{reported}; {state}: {folder / 'README.md'}")
 
 
 def register(app: typer.Typer) -> None:

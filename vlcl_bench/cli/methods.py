@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vlcl_bench.cli.options import AsJson, emit
+from vlcl_bench.common.streams import say
 
 methods_app = typer.Typer(help="List the methods, or write a start for a new one.", invoke_without_command=True)
 
@@ -40,7 +41,7 @@ def new(path: Annotated[Path, typer.Argument(help="File to write; it must not ex
     from vlcl_bench.methods.template import write_template
 
     write_template(path)
-    typer.echo(f"wrote {path}; try it with: vlcl run --protocol mini-mtil-1 --method {path}")
+    say(f"wrote {path}; try it with: vlcl run --protocol mini-mtil-1 --method {path}")
 
 
 def register(app: typer.Typer) -> None:

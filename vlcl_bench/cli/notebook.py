@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vlcl_bench.engine.sandbox.limits import Limits
     from vlcl_bench.methods.base import Method
     from vlcl_bench.scoring import significance
+    from vlcl_bench.scoring.matrix_parts import Reading
 
 FEWEST_DRAWS = 100
 """As of ``vlcl compare``."""
@@ -97,6 +98,7 @@ def score(
     zero_shot: npt.ArrayLike | None = None,
     joint: str | Path | None = None,
     protocol: str | Path | None = None,
+    **reading: bool,
 ) -> Scores:
     """The scores of a run, counted again from its stored predictions, or the metrics of a matrix.
 
@@ -105,6 +107,10 @@ def score(
     (:mod:`vlcl_bench.scoring.joint`); of a run that of the package counts without one, if there is one. ``protocol`` is
     the TOML file of a run's protocol where that is not one of the package's. Raises :class:`UsageError` for what is
     none of these and :class:`IntegrityError` for damaged predictions.
+
+    ``reading`` says how a matrix is meant, as the options of ``vlcl score`` do: ``lower``, and of a file also
+    ``with_zero_shot``, ``header``, ``index``, ``means``, ``fractions``
+    (:class:`~vlcl_bench.scoring.matrix_parts.Reading`).
     """
     from vlcl_bench.records.rescoring import rescored_with_joint
     from vlcl_bench.scoring.joint import read_joint
@@ -118,31 +124,34 @@ def score(
         headlines = {name: value for name, value in scores["metrics"].items() if not isinstance(value, list)}
         return Scores(tuple(scores["tasks"]), np.array(scores["matrix"]), np.array(scores["zero_shot"]), headlines)
     matrix: Any = run
+    how = _reading(reading)
+    lower = bool(how.lower)
     if place is not None:
-        matrix, row0 = read_matrix(place, with_zero_shot=False)
-        zero_shot = row0 if zero_shot is None else zero_shot
-    row = (
-        None
-        if joint is None
-        else read_joint(Path(joint)).row(nameless(ScoreMatrix.of(matrix, zero_shot, None, tiny=False).T))
-    )
-    return Scores.of_matrix(matrix, zero_shot, row)
+        found = read_matrix(place, how)
+        matrix, lower = found.R, found.lower
+        zero_shot = found.zero_shot if zero_shot is None else zero_shot
+    row = None
+    if joint is not None:
+        count = len(matrix) if lower or place is not None else ScoreMatrix.of(matrix, zero_shot, None, tiny=False).T
+        row = read_joint(Path(joint)).row(nameless(count))
+    return Scores.of_matrix(matrix, zero_shot, row, lower=lower, tiny=place is not None)
 
 
 def compare(
     first: Run | str | Path,
     second: Run | str | Path,
-    protocol: str | None = None,
+    protocol: str | Path | None = None,
     places: str | Path | Sequence[str | Path] = ("submissions", "runs"),
     draws: int = 10_000,
 ) -> EntryComparison:
     """By how much the first entry is better than the second, as ``vlcl compare`` says it.
 
-    Each is a run, a run's folder, or a name as on the board (``l2``, ``zscl:l2_weight=0``), looked for in ``places``,
-    one folder or several. Samples and seeds are drawn again ``draws`` times, at least 100. Raises :class:`UsageError`
-    where a name means none or several, or the two share no protocol.
+    Each is a run, a run's folder or hash, or a name as on the board (``l2``, ``zscl:l2_weight=0``), looked for in
+    ``places``, one folder or several. ``protocol`` is a name, or the TOML file of a protocol of one's own. Samples and
+    seeds are drawn again ``draws`` times, at least 100. Raises :class:`UsageError` where a name means none or several,
+    or the two share no protocol.
     """
-    from vlcl_bench.board.entries import find_pair
+    from vlcl_bench.board.pairs import find_pair, item_scores
     from vlcl_bench.scoring import significance
 
     if draws < FEWEST_DRAWS:
@@ -150,7 +159,7 @@ def compare(
     names = [str(_place(entry) or entry) for entry in (first, second)]
     folders = [places] if isinstance(places, str | Path) else places
     pair = find_pair(names[0], names[1], protocol, [Path(folder) for folder in folders])
-    compared = significance.compare(pair[0].item_scores(), pair[1].item_scores(), draws)
+    compared = significance.compare(*item_scores(pair, protocol), draws)
     return EntryComparison(
         pair[0].protocol, pair[0].name, pair[1].name, _frame(compared.headlines), _frame(compared.tasks), compared.seeds
     )
@@ -170,6 +179,17 @@ def leaderboard(
     folder = Path(runs) / "board" if out is None else Path(out)
     build_from_runs(Path(runs), folder, SubmissionDeclarations(), include_unverifiable=include_unverifiable)
     return pd.read_csv(folder / "leaderboard.csv")
+
+
+def _reading(words: Mapping[str, bool]) -> Reading:
+    """What the caller says of a matrix; raises :class:`UsageError` for a word that is none."""
+    from vlcl_bench.scoring import matrix_parts
+
+    known = matrix_parts.Reading.__dataclass_fields__
+    for word in words:
+        if word not in known:
+            raise UsageError(f"unknown option {word!r} of score", nearest(word, known))
+    return matrix_parts.Reading(**words)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

@@ -9,6 +9,9 @@ import typer
 
 from vlcl_bench.cli.options import AsJson, emit
 
+MatrixSays = bool | None
+"""What an option says of a matrix file; without it the file decides where it can be read in one way only."""
+
 
 def show(
     run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or the beginning of its hash.")],
@@ -55,11 +58,20 @@ def score(
     ] = None,
     matrix: Annotated[
         Path | None,
-        typer.Option(help="CSV or JSON of R instead: no header, a row after each task, in percent."),
+        typer.Option(help="CSV or JSON of R instead: a row after each task, a column for each, in percent."),
     ] = None,
     with_zero_shot: Annotated[
         bool, typer.Option("--with-zero-shot", help="The matrix's first row is row 0, zero-shot.")
     ] = False,
+    lower: Annotated[
+        MatrixSays, typer.Option(help="Only what was evaluated so far counts, up to the diagonal.")
+    ] = None,
+    header: Annotated[MatrixSays, typer.Option(help="The first line names the columns.")] = None,
+    index: Annotated[MatrixSays, typer.Option(help="The first column names or counts the rows.")] = None,
+    means: Annotated[
+        MatrixSays, typer.Option(help="A last row or column that equals the others' mean is no task.")
+    ] = None,
+    fractions: Annotated[MatrixSays, typer.Option(help="Scores are from 0 to 1.")] = None,
     protocol: Annotated[
         Path | None, typer.Option(help="TOML file of the run's protocol, where it is not one of the package's.")
     ] = None,
@@ -73,11 +85,15 @@ def score(
 
     from vlcl_bench.cli.show import find_run, print_scores, score_matrix, score_run
     from vlcl_bench.errors import UsageError
+    from vlcl_bench.scoring.matrix_parts import Reading
 
     if (run_name is None) == (matrix is None):
         raise UsageError("give either a RUN or --matrix FILE", "vlcl score --help shows both.")
     if run_name is None:
-        result = score_matrix(matrix, with_zero_shot, joint)  # type: ignore[arg-type]
+        reading = Reading(with_zero_shot, lower, header, index, means, fractions)
+        result = score_matrix(matrix, reading, joint)  # type: ignore[arg-type]
+        for note in result["notes"]:
+            Console(stderr=True).print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     else:
         result = score_run(find_run(run_name), protocol, joint)
     if as_json:

@@ -34,10 +34,11 @@ class Scores:
 
     @classmethod
     def of_matrix(
-        cls, matrix: npt.ArrayLike, zero_shot: npt.ArrayLike | None, joint: npt.ArrayLike | None = None
-    ) -> Scores:
-        """Those of a matrix whose tasks have no names."""
-        metrics = continual_metrics(matrix, zero_shot, joint).headlines()
+        cls, matrix: npt.ArrayLike, zero_shot: npt.ArrayLike | None, joint: npt.ArrayLike | None = None,
+        *, lower: bool = False, tiny: bool = False,
+    ) -> Scores:  # fmt: skip
+        """Those of a matrix whose tasks have no names; ``lower`` and ``tiny`` are for :func:`continual_metrics`."""
+        metrics = continual_metrics(matrix, zero_shot, joint, tiny=tiny, lower=lower).headlines()
         R = np.asarray(matrix, np.float64)
         return cls(nameless(len(R)), R, None if zero_shot is None else np.asarray(zero_shot, np.float64), metrics)
 

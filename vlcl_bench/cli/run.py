@@ -58,6 +58,7 @@ AllowRead = Annotated[
 
 
 def run(
+    context: typer.Context,
     protocol: ProtocolName,
     method: MethodName,
     settings: Settings = None,
@@ -101,7 +102,7 @@ def run(
         limits=Limits(parse_seconds(time_limit), parse_bytes(memory_limit), tuple(allow_read or ())),
     )  # fmt: skip
     with contextlib.redirect_stdout(sys.stderr):  # what a method prints is not our answer
-        outcome = run_engine(request, RichReporter(Console(stderr=True)))
+        outcome = run_engine(request, RichReporter(Console(stderr=True)), started=context.find_root().obj)
     if as_json:
         emit(summary(outcome.folder, outcome.record))
     else:

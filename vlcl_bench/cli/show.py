@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,10 +17,11 @@ from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, read_predict
 from vlcl_bench.records.rescoring import rescored_with_joint
 from vlcl_bench.records.schema import Record
 from vlcl_bench.scoring.column import Scored
-from vlcl_bench.scoring.columns import columns
+from vlcl_bench.scoring.columns import METRICS, columns
 from vlcl_bench.scoring.drift import Drift, drifts
 from vlcl_bench.scoring.joint import read_joint
 from vlcl_bench.scoring.matrix_file import read_matrix
+from vlcl_bench.scoring.matrix_parts import Reading
 from vlcl_bench.scoring.metrics import continual_metrics
 from vlcl_bench.scoring.views import stream_kind
 
@@ -71,6 +73,8 @@ def summary(folder: Path, record: Record) -> dict[str, Any]:
         "weight": record.footprint.model_dump(mode="json"),
         "usage": record.usage.model_dump(mode="json"),
         "provenance": record.provenance.model_dump(mode="json"),
+        "reference": record.identity.reference,
+        "notes": record.reference_notes,
     }
 
 
@@ -84,18 +88,21 @@ def score_run(folder: Path, protocol: Path | None = None, joint: Path | None = N
     return {"run": record.run_hash, "protocol": record.identity.protocol, **scores}
 
 
-def score_matrix(path: Path, with_zero_shot: bool, joint: Path | None = None) -> dict[str, Any]:
-    """Metrics of a matrix file, and of the file of a jointly trained reference where there is one."""
-    matrix, zero_shot = read_matrix(path, with_zero_shot)
-    tasks = [f"task {i + 1}" for i in range(len(matrix))]
+def score_matrix(path: Path, reading: Reading, joint: Path | None = None) -> dict[str, Any]:
+    """Metrics of a matrix file, and of the file of a jointly trained reference where there is one.
+
+    ``notes`` say what of the file was left out; of a matrix that was evaluated only so far, the rest is ``None``.
+    """
+    found = read_matrix(path, reading)
+    tasks = list(found.tasks) or [f"task {i + 1}" for i in range(len(found.R))]
     row = None if joint is None else read_joint(joint).row(tasks)
-    metrics = continual_metrics(matrix, zero_shot, row).to_dict()
-    rows = None if zero_shot is None else zero_shot.tolist()
+    metrics = continual_metrics(found.R, found.zero_shot, row, tiny=True, lower=found.lower).to_dict()
     return {
         "tasks": tasks,
-        "matrix": matrix.tolist(),
-        "zero_shot": rows,
+        "matrix": [[None if np.isnan(value) else float(value) for value in values] for values in found.R],
+        "zero_shot": None if found.zero_shot is None else found.zero_shot.tolist(),
         "metrics": metrics,
+        "notes": list(found.notes),
         **({} if row is None else {"joint": row.tolist()}),
     }
 
@@ -107,14 +114,17 @@ def print_run(console: Console, folder: Path, record: Record, full: bool = False
     console.print(Text.assemble((record.title, "bold"), " on ", (identity.protocol, "bold"), where))
     print_scores(console, record.scores)
     cost, weight = record.cost, record.footprint
+    prepared = "" if cost.seconds_prepare is None else f"{cost.seconds_prepare:.0f} preparing, "
     console.print(
-        f"{cost.seconds_total:.0f} s ({sum(cost.seconds_learn):.0f} learning, {sum(cost.seconds_evaluate):.0f} "
-        f"evaluating), peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB, "
+        f"{cost.seconds_total:.0f} s ({prepared}{sum(cost.seconds_learn):.0f} learning, "
+        f"{sum(cost.seconds_evaluate):.0f} evaluating), peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB, "
         f"{weight.bytes_between_tasks:,} bytes kept between tasks",
         highlight=False,
     )
     if record.unranked_because:
         console.print(f"not ranked: {record.unranked_because}", highlight=False)
+    for note in record.reference_notes:
+        console.print(f"note: {note}", markup=False, highlight=False)
     if sum(cost.seconds_synthesise):
         console.print(synthesis_line(record), highlight=False)
     if full:
@@ -136,7 +146,8 @@ def print_details(console: Console, record: Record) -> None:
     """Configuration, usage, weight and provenance as a two-column table."""
     table = Table(show_header=False)
     details: dict[str, Any] = {
-        "run": record.run_hash, "track": record.track, **record.identity.model_dump(mode="json"),
+        "run": record.run_hash, "track": record.track, **record.identity.model_dump(mode="json", exclude={"reference"}),
+        **{f"reference {kind}": what for kind, what in record.identity.reference.items()},
         **record.usage.model_dump(exclude_none=True), **record.footprint.model_dump(exclude={"bytes_by_stage"}),
         **record.provenance.model_dump(), "continued": f"{record.cost.resumed} times",
     }  # fmt: skip
@@ -156,9 +167,11 @@ def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
                 console, scores["tasks"], part["matrix"], part["zero_shot"], part["metric"], letter=view.letter
             )
     table = Table("metric", kind.short, *(view.short for view, _ in beside))
+    runs = [Scored(scores), *(Scored(part) for _, part in beside)]
     for column in columns(place="show"):
-        runs = [Scored(scores), *(Scored(part) for _, part in beside)]
-        table.add_row(column.explained, *(column.text(column.of(run)) for run in runs))
+        values = [column.of(run) for run in runs]
+        if column in METRICS or any(value is not None for value in values):  # of other kinds of streams: not here
+            table.add_row(column.explained, *map(column.text, values))
     console.print(table)
     if "retrieval" in scores:
         console.print(recall_table(scores))
@@ -187,7 +200,7 @@ def incremental_table(found: Mapping[str, Any]) -> Table:
 def print_heat_map(
     console: Console,
     tasks: Sequence[str],
-    matrix: Sequence[Sequence[float]],
+    matrix: Sequence[Sequence[float | None]],
     zero_shot: Sequence[float] | None,
     what: str,
     letter: str = "R",
@@ -200,7 +213,7 @@ def print_heat_map(
 
 def heat_map(
     tasks: Sequence[str],
-    matrix: Sequence[Sequence[float]],
+    matrix: Sequence[Sequence[float | None]],
     zero_shot: Sequence[float] | None,
     what: str = "accuracy",
     letter: str = "R",
@@ -216,8 +229,10 @@ def heat_map(
     )  # fmt: skip
     table.add_column("after", no_wrap=True)
     shown = range(len(tasks)) if places is None else places
+    alike = len({short(task) for task in tasks}) < len(tasks)
     for i in shown:
-        table.add_column(short(tasks[i]), justify="right", no_wrap=True)
+        heading = f" {i + 1}:{short(tasks[i]).strip()[:3]}" if alike else short(tasks[i])
+        table.add_column(heading, justify="right", no_wrap=True)
     if zero_shot is not None:
         table.add_row(" 0 nothing ", *[_cell(zero_shot[i], False) for i in shown])
     for j, row in enumerate(matrix):
@@ -238,7 +253,9 @@ def row_name(task: str) -> str:
     return short(task).strip() if re.search(r"-\d\d$", task) else PREFIXES.sub("", task)[:7]
 
 
-def _cell(value: float, learned: bool) -> Text:
+def _cell(value: float | None, learned: bool) -> Text:
+    if value is None:  # not evaluated
+        return Text("    – ")
     share = min(max(value / 100, 0.0), 1.0)
     red, green = round(210 * min(1.0, 2 * (1 - share))), round(170 * min(1.0, 2 * share))
     style = f"{'bold ' if learned else ''}white on rgb({red},{green},60)"

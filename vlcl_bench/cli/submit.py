@@ -10,6 +10,7 @@ import typer
 
 from vlcl_bench.cli.options import EXIT_CODES, AsJson, StoreFolder, Traceback, emit
 from vlcl_bench.cli.submit_rerun import register as register_rerun
+from vlcl_bench.common.streams import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,8 @@ def new(
     from vlcl_bench.submissions.new import new_submission
 
     made = new_submission(name, folder)
-    typer.echo(f"wrote {made}/method.py and {made}/submission.toml")
-    typer.echo(f"write your method, fill in what says TODO, then: vlcl submit check {made}")
+    say(f"wrote {made}/method.py and {made}/submission.toml")
+    say(f"write your method, fill in what says TODO, then: vlcl submit check {made}")
 
 
 def _list_contracts(wanted: bool) -> None:
@@ -42,7 +43,7 @@ def _list_contracts(wanted: bool) -> None:
     from vlcl_bench.submissions.contracts.checks import CHECKS
 
     for contract in CHECKS:
-        typer.echo(f"{contract.name}: {' '.join(contract.requirement.split())} [{', '.join(contract.codes)}]")
+        say(f"{contract.name}: {' '.join(contract.requirement.split())} [{', '.join(contract.codes)}]")
     raise typer.Exit
 
 
@@ -114,7 +115,7 @@ def _say(folder: Path, findings: Sequence[Finding], as_json: bool, tried: bool, 
         return
     print_findings(Console(), folder, findings)
     if not tried:
-        typer.echo(f"The method was not tried out, {'as you asked' if data_only else 'because of the errors above'}.")
+        say(f"The method was not tried out, {'as you asked' if data_only else 'because of the errors above'}.")
 
 
 @submit_app.command("add")
@@ -138,10 +139,10 @@ def add(
     for run in added:
         identity = run.record.identity
         did = "was there already" if run.before else f"added, {run.size / 1000:,.0f} KB"
-        typer.echo(f"{run.folder}: {identity.protocol}, seed {identity.seed}: {did}")
+        say(f"{run.folder}: {identity.protocol}, seed {identity.seed}: {did}")
         if run.note:
-            typer.echo(f"  {run.note}")
-    typer.echo(f"next: vlcl submit check {to}, then vlcl leaderboard build")
+            say(f"  {run.note}")
+    say(f"next: vlcl submit check {to}, then vlcl leaderboard build")
 
 
 def print_findings(console: Console, folder: Path, findings: Sequence[Finding]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vlcl_bench.cli.options import AsJson, StoreFolder, Traceback, emit
+from vlcl_bench.common.streams import say
 
 if TYPE_CHECKING:
     from vlcl_bench.submissions.rerun import Result
@@ -57,7 +58,7 @@ def rerun(
     else:
         for result in results:
             for line in _lines(result):
-                typer.echo(line)
+                say(line)
     if any(result.findings for result in results):
         raise typer.Exit(3)
 

@@ -56,6 +56,7 @@ def sweep(
     from rich.console import Console
 
     from vlcl_bench.common.fileio import write_atomic
+    from vlcl_bench.common.places import named
     from vlcl_bench.common.progress import Reporter
     from vlcl_bench.engine.prepare import Request
     from vlcl_bench.sweep.plan import plan, read_sweep
@@ -63,6 +64,7 @@ def sweep(
     from vlcl_bench.sweep.tables import markdown as as_markdown
     from vlcl_bench.sweep.tables import results
 
+    named(runs, "runs", "--runs")
     base = Request(
         protocol="", method="", device=device, runs=runs, store=store, data_root=data_root, hub_root=hub_root,
         keep_states=check_keep_states(keep_states),
@@ -81,7 +83,7 @@ def sweep(
     else:
         _print_results(planned_jobs, tables, console)
     if markdown is not None and not dry_run:
-        write_atomic(markdown, as_markdown(tables))
+        write_atomic(named(markdown, "the tables", "--markdown"), as_markdown(tables))
     raise typer.Exit(4 if any(job.state == "failed" for job in planned_jobs) else 0)
 
 
@@ -103,13 +105,20 @@ def _run_shown(jobs: list[Job], at_once: int, threads: int | None, console: Cons
     from rich.live import Live
 
     from vlcl_bench.data.pictures import processors
-    from vlcl_bench.sweep.runner import run_all
+    from vlcl_bench.sweep.runner import run_all, waits_for
 
     threads = threads or max(1, processors() // at_once)
 
     said: set[str] = set()
 
+    def say_held() -> None:
+        for job in jobs:
+            if job.held and job.state == "waiting" and (note := "held " + job.planned.run_hash) not in said:
+                said.add(note)
+                console.print(waits_for(job), markup=False, highlight=False, soft_wrap=True)
+
     def say_ended() -> None:
+        say_held()
         for job in jobs:
             if job.state in ("done", "failed") and job.process is not None and job.planned.run_hash not in said:
                 said.add(job.planned.run_hash)
@@ -117,7 +126,12 @@ def _run_shown(jobs: list[Job], at_once: int, threads: int | None, console: Cons
 
     if console.is_terminal:
         with Live(console=console, refresh_per_second=2) as live:
-            run_all(jobs, at_once, threads, lambda: live.update(live_table(jobs, console.height - 1)))
+
+            def show() -> None:
+                say_held()
+                live.update(live_table(jobs, console.height - 1))
+
+            run_all(jobs, at_once, threads, show)
     else:
         run_all(jobs, at_once, threads, say_ended)
 

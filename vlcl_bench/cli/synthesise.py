@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vlcl_bench.cli.options import EXIT_CODES, AsJson, StoreFolder, emit
+from vlcl_bench.common.streams import say
 
 
 def synthesise(
@@ -50,7 +51,7 @@ def synthesise(
     if as_json:
         emit({"made": done.made, "found": done.found, "blank": done.blank})
     else:
-        typer.echo(f"{done.made} pictures made, {done.found} found, {done.blank} blank ones made again")
+        say(f"{done.made} pictures made, {done.found} found, {done.blank} blank ones made again")
 
 
 def register(app: typer.Typer) -> None:

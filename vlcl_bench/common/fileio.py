@@ -15,9 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from vlcl_bench.common.places import moving
 from vlcl_bench.errors import IntegrityError, MachineError
 
-ELSEWHERE = "Choose another folder: --out says where the result goes, --store where the decoded pictures are."
+TEMPORARY = "TMPDIR names another folder for them; it must exist."
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+IN_THE_WAY = frozenset({errno.ENOTDIR, errno.EEXIST, errno.EISDIR})
+REFUSALS = FULL | NOT_ALLOWED | IN_THE_WAY | {
+    errno.ENAMETOOLONG, errno.ELOOP, errno.ESTALE, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EBUSY, errno.ETXTBSY,
+    errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ETIMEDOUT,
+}  # fmt: skip
+"""What a disk or a file system refuses: no fault of the program's."""
 
 
 def write_atomic(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> Path:
@@ -73,16 +82,49 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def machine_error(error: OSError, path: Path) -> MachineError:
-    """Say in plain words what the operating system refused."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def machine_error(error: OSError, path: Path, doing: str = "write") -> MachineError:
+    """Say in plain words what the operating system refused, and which setting moves what was to be written."""
+    again = "give the same command again: it continues from the last complete stage."
+    if error.errno in FULL:
+        what = "your quota of disk space is used up" if error.errno == errno.EDQUOT else "no space left on the disk"
+        return MachineError(f"{what} while writing {path}", f"Free some space and {again} {moving(path)}")
+    if error.errno in NOT_ALLOWED:
+        why = ": its file system is read-only" if error.errno == errno.EROFS else ""
+        return MachineError(f"not allowed to {doing} {path}{why}", moving(path))
+    file = next((place for place in (path, *path.parents) if os.path.isfile(place)), None)
+    if error.errno in IN_THE_WAY and file is not None and file != path:
+        return MachineError(f"could not {doing} {path}: {file} is a file, not a folder", moving(path))
+    if error.errno == errno.ESTALE:
         return MachineError(
-            f"no space left on the disk while writing {path}",
-            "Free some space and give the same command again: it continues from the last complete stage.",
+            f"could not {doing} {path}: its network file system has lost it ({error.strerror})",
+            f"When the file system is there again, {again} {moving(path)}",
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return MachineError(f"not allowed to write {path}", ELSEWHERE)
-    return MachineError(f"could not write {path}: {error.strerror or error}", ELSEWHERE)
+    return MachineError(f"could not {doing} {path}: {error.strerror or error}", moving(path))
+
+
+def refusal_in(error: BaseException) -> MachineError | None:
+    """What a disk refused to a library, which may have wrapped it in errors of its own; ``None`` where none did."""
+    seen: list[BaseException] = []
+    found: BaseException | None = error
+    while found is not None and found not in seen:
+        if isinstance(found, FileNotFoundError) and "usable temporary directory" in str(found):
+            return MachineError(f"there is no folder for temporary files: {found.strerror}", TEMPORARY)
+        if isinstance(found, OSError) and found.errno in REFUSALS:
+            names = [name for name in (found.filename2, found.filename) if isinstance(name, str | bytes)]
+            path = Path(os.fsdecode(names[-1])) if names else None
+            if path is not None or found.errno in FULL:
+                return machine_error(found, path or Path("a file"), "use")
+        seen.append(found)
+        found = found.__cause__ or found.__context__
+    return None
+
+
+def scratch_folder(prefix: str) -> Path:
+    """A new folder for what is soon deleted; raises :class:`MachineError` where none can be made."""
+    try:
+        return Path(tempfile.mkdtemp(prefix=prefix))
+    except OSError as error:
+        raise MachineError(f"no temporary folder can be made: {error.strerror or error}", TEMPORARY) from error
 
 
 def canonical_json(value: Any) -> str:

@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from vlcl_bench.common.fileio import machine_error, refusal_in
+from vlcl_bench.common.places import named
 from vlcl_bench.data.real.catalogue import spec_of
 from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.errors import MachineError, UsageError
@@ -66,12 +68,15 @@ def _official(spec: RealSpec, root: Path) -> str:
     import torchvision
 
     kind, calls = TORCHVISION[spec.name]
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        named(root, "fetched data sets", "--data-root").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise machine_error(error, root) from error
     for arguments in calls:
         try:
             getattr(torchvision.datasets, kind)(str(root), download=True, **arguments)
         except (OSError, RuntimeError, ImportError, zipfile.BadZipFile, tarfile.TarError) as error:
-            raise MachineError(
+            raise refusal_in(error) or MachineError(
                 f"{spec.title} could not be fetched: {error}",
                 f"Get it from {spec.source} and unpack it into {root / spec.folders[0]}.",
             ) from error
@@ -86,13 +91,13 @@ def _from_hub(spec: RealSpec, root: Path) -> str:
         )
     import huggingface_hub
 
-    folder = root / spec.hub.repo
+    folder = named(root, "copies of the hub's data sets", "--hub-root") / spec.hub.repo
     try:
         huggingface_hub.snapshot_download(
             spec.hub.repo, repo_type="dataset", revision=spec.hub.revision, local_dir=str(folder)
         )
     except (OSError, huggingface_hub.errors.HfHubHTTPError, ValueError) as error:
-        raise MachineError(
+        raise refusal_in(error) or MachineError(
             f"{spec.hub.repo} could not be fetched: {error}",
             "Is there a network, and have you accepted the data set's terms? HF_HUB_OFFLINE must not be set.",
         ) from error

@@ -61,12 +61,13 @@ class Places:
 class Collection:
     """What was found of a data set: its pictures, training before test, and where they come from.
 
-    ``revision`` is the hub's commit, where the copy says it.
+    ``revision`` is the hub's commit, where the copy says it; ``passed_over`` says in words which files were not read.
     """
 
     entries: Sequence[Entry]
     origin: str
     revision: str | None = None
+    passed_over: str = ""
 
 
 class DataSet(ABC):
@@ -83,6 +84,21 @@ class DataSet(ABC):
     side: int | None = None
     small: bool = True
     captioned: bool = False
+    own: bool = False
+    """Whether a protocol's own file describes it."""
+
+    @property
+    def advice(self) -> str:
+        """What to do where a copy is not what the manifest describes."""
+        return (
+            f"Restore the official archive; `vlcl data card {self.name}` says what the protocol expects and where it "
+            "comes from."
+        )
+
+    @property
+    def describe_command(self) -> str:
+        """The command that makes its manifest from a copy."""
+        return f"vlcl data verify {self.name} --write --data-root DIR"
 
     @property
     def key(self) -> str:

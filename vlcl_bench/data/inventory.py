@@ -1,4 +1,4 @@
-"""What ``vlcl data`` says: which data sets there are, what is here of them, whether it is right, what can go."""
+"""What ``vlcl data`` says: which data sets there are, what is here of them, what can go."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vlcl_bench.common.progress import Reporter
-from vlcl_bench.data.first_use import describe, under_name
 from vlcl_bench.data.interface import Places
-from vlcl_bench.data.manifest import FOLDER, find_manifest, first_use_folder, read_manifest
+from vlcl_bench.data.manifest import FOLDER, Manifest, find_manifest, first_use_folder, read_manifest
 from vlcl_bench.data.real.dataset import RealDataSet
 from vlcl_bench.data.real.spec import RealSpec
+from vlcl_bench.data.real.survey import survey
+from vlcl_bench.data.repeats import in_words, repeats_of
 from vlcl_bench.data.store import INDEX_NAME, Store
-from vlcl_bench.data.texts import find_texts
-from vlcl_bench.data.verify import verify
 from vlcl_bench.errors import VlclError
 
 
@@ -34,11 +32,23 @@ def inventory(datasets: Sequence[RealDataSet], places: Places) -> list[dict[str,
             {
                 "name": spec.name, "title": spec.title, "train": spec.train, "test": spec.test,
                 "manifest": "texts" if spec.texts else status, "here": here, "put_it": put_it,
-                "folders": list(spec.folders), "hub": spec.hub.repo if spec.hub else None,
+                "passed_over": _passed_over(spec, places), "folders": list(spec.folders),
+                "hub": spec.hub.repo if spec.hub else None,
                 "licence": spec.licence, "source": spec.source,
             }
         )  # fmt: skip
     return lines
+
+
+def _passed_over(spec: RealSpec, places: Places) -> str:
+    """Which files of a copy below the data root are not read, in words."""
+    if places.root is None or spec.test == 0:  # a million reference pictures are not looked through for a list
+        return ""
+    folder, refusal = find_copy(spec, places)
+    try:
+        return "" if folder is None or refusal is not None else survey(folder, spec).words()
+    except VlclError:
+        return ""  # it cannot be listed; what reads it says so
 
 
 def find_copy(spec: RealSpec, places: Places) -> tuple[Path | None, VlclError | None]:
@@ -83,8 +93,8 @@ def _below(folder: Path, root: Path) -> str:
     return place.relative_to(start).as_posix() if place.is_relative_to(start) else str(place)
 
 
-def card_of(spec: RealSpec) -> dict[str, Any]:
-    """All that the protocol knows of a data set, for people."""
+def card_of(spec: RealSpec, manifest: Manifest | None = None) -> dict[str, Any]:
+    """All that the protocol knows of a data set, for people; with its manifest, where there is one."""
     hub = spec.hub
     card: dict[str, Any] = {
         "name": spec.name, "title": spec.title, "description": spec.description, "home_page": spec.source,
@@ -93,50 +103,19 @@ def card_of(spec: RealSpec) -> dict[str, Any]:
         "test_pictures": "not stated" if spec.test is None else spec.test,
         "layout": spec.layout, "split": spec.split, "gallery": spec.gallery or "all", "folders": list(spec.folders),
         "hub": f"{hub.repo}@{hub.revision or 'resolved on first use'}" if hub else "none gives this split",
-        "templates": list(spec.templates), "classes": list(spec.class_names), "notes": list(spec.notes),
+        "equal_pictures": _equal_pictures(manifest), "templates": list(spec.templates),
+        "classes": list(spec.class_names), "notes": list(spec.notes),
     }  # fmt: skip
     if not spec.captioned:
         del card["gallery"]
     return card
 
 
-def verify_all(
-    datasets: Sequence[RealDataSet], places: Places, write: bool, reporter: Reporter
-) -> list[dict[str, Any]]:
-    """Verify data sets one after the other, also after one was refused.
-
-    A line for each: ``name``, ``result`` in words, ``error`` (the refusal, which names the first wrong picture, or
-    ``None``), ``exit_code`` of that refusal, ``pictures`` and ``source``.
-    """
-    lines = []
-    for dataset in datasets:
-        line: dict[str, Any] = {"name": dataset.name, "pictures": 0, "source": None, "error": None, "exit_code": 0}
-        try:
-            line |= _verified(dataset, places, write, reporter)
-        except VlclError as error:
-            line |= {"result": "refused", "error": str(error), "exit_code": error.exit_code}
-        lines.append(line)
-    return lines
-
-
-def _verified(dataset: RealDataSet, places: Places, write: bool, reporter: Reporter) -> dict[str, Any]:
-    if dataset.spec.texts:
-        texts, source = find_texts(dataset.spec, places)
-        return {"source": source, "result": f"{len(texts):,} texts"}
-    manifest = find_manifest(dataset.key)
-    if manifest is not None:
-        dataset.check_manifest(manifest)
-    collection = dataset.collect(places, manifest)
-    total = len(collection.entries)
-    if manifest is None and not write:
-        result = "counts, classes and labels fit; no manifest to compare the content with (--write makes one)"
-    elif manifest is None:
-        result = f"described in {describe(dataset, collection, reporter)}; this content is required from now on"
-    else:
-        with reporter.phase(f"verifying {dataset.name}", total) as progress:
-            verify(dataset, manifest, collection, under_name(progress, dataset.name))
-        result = f"every picture is the one in the {manifest.status} manifest"
-    return {"pictures": total, "source": collection.origin, "result": result}
+def _equal_pictures(manifest: Manifest | None) -> str:
+    """What a card says of pictures that are there more than once."""
+    if manifest is None:
+        return "counted on first use"
+    return "; ".join(in_words(repeats_of([manifest])[0].counts)) or "none"
 
 
 BUILDING = 3600.0

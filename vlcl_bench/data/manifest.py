@@ -7,7 +7,6 @@ the copy of the data that is there, into the user's data folder, and required fr
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 
 from vlcl_bench import __version__
 from vlcl_bench.common.fileio import canonical_json, machine_error, sha256_text, write_atomic
+from vlcl_bench.common.locks import wait_for
 from vlcl_bench.common.places import data_home
 from vlcl_bench.data.real.spec import Entry
 from vlcl_bench.errors import IntegrityError
@@ -31,6 +31,7 @@ FOLDER = Path(__file__).parent / "manifests"
 COLUMNS = ("split", "sample", "sha256", "label")
 COMMITTED, FIRST_USE = "committed", "first-use"
 BETWEEN_CAPTIONS = "\x1f"
+TURNED = "exif_rotations"
 COPIES = ("folder", "hub ")
 """How the source of a manifest begins that was made from a copy of real data."""
 
@@ -71,6 +72,11 @@ class Manifest:
         return [tuple(texts) for texts in self.rows.loc[self.rows["split"] == split, "captions"]]
 
     @property
+    def turned(self) -> int:
+        """How many pictures carry a rotation in their EXIF data, as far as that was counted when it was made."""
+        return int(self.origin.get(TURNED, "0"))
+
+    @property
     def from_copy(self) -> bool:
         """Whether the rows were made from a copy of real data."""
         return self.origin.get("source", "").startswith(COPIES)
@@ -100,8 +106,12 @@ def make_manifest(
     hashes: Sequence[str],
     source: str,
     revision: str | None = None,
+    turned: int = 0,
 ) -> Manifest:
-    """A new manifest of pictures and their content hashes, sorted by content where ``source`` is a copy."""
+    """A new manifest of pictures and their content hashes, sorted by content where ``source`` is a copy.
+
+    ``turned`` is the number of pictures whose EXIF data ask for a rotation; its origin says it where there are some.
+    """
     rows = pd.DataFrame(
         [(entry.split, entry.sample, digest, entry.label) for entry, digest in zip(entries, hashes, strict=True)],
         columns=list(COLUMNS),
@@ -111,6 +121,8 @@ def make_manifest(
     origin = {"source": source, "vlcl_bench": __version__}
     if revision is not None:
         origin["revision"] = revision
+    if turned:
+        origin[TURNED] = str(turned)
     made = Manifest(dataset, class_names, rows, origin, FIRST_USE)
     return replace(made, rows=sorted_by_content(rows)) if made.from_copy else made
 
@@ -196,7 +208,7 @@ def keep_first_use(manifest: Manifest, key: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            wait_for(handle, folder / ".lock")
             other = find_manifest(key)
             if other is None:
                 return write_manifest(manifest, folder, key)

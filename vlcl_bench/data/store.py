@@ -9,7 +9,6 @@ opened. It can be deleted at any time and is built again.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from vlcl_bench.common.fileio import pretty_json, read_json, sha256_bytes, write_atomic
+from vlcl_bench.common.places import STORE_OPTION, named, store_home
 from vlcl_bench.data.interface import SPLITS, Collection, DataSet
 from vlcl_bench.data.manifest import Manifest
 from vlcl_bench.data.pictures import EncodedPictures, Pictures, SmallPictures, in_parallel
@@ -33,11 +33,7 @@ INDEX_NAME = "index.json"
 
 def default_root() -> Path:
     """``$VLCL_STORE``, or the user's cache folder."""
-    chosen = os.environ.get("VLCL_STORE")
-    if chosen:
-        return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "vlcl-bench" / "store"
+    return store_home()
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Store:
     """Decoded pictures under one root folder."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = default_root() if root is None else root
+        self.root = default_root() if root is None else named(root, "decoded and synthetic pictures", STORE_OPTION)
 
     def folder(self, dataset: DataSet, manifest: Manifest, side: int) -> Path:
         """Where a data set with this content and size lives."""

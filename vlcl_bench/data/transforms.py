@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Self
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from vlcl_bench.common.faults import Fault, Faults, Number, wrong
 
 Box = tuple[int, int, int, int]
 """Top, left, height and width of a crop."""
 
 CROP_ATTEMPTS = 10
+FLATTEST = 100.0
+"""The most that a crop may be wider than high, or higher than wide."""
 
 
 class Augmentation(BaseModel):
@@ -24,8 +29,19 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    scale: tuple[float, float]
-    ratio: tuple[float, float]
+    scale: tuple[Number, Number]
+    ratio: tuple[Number, Number]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        faults: list[Fault] = []
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            faults.append(wrong("scale", self.scale, "two shares of the area above 0 and up to 1, the smaller first"))
+        if not 1 / FLATTEST <= self.ratio[0] <= self.ratio[1] <= FLATTEST:
+            wanted = f"two ratios of width to height from {1 / FLATTEST:g} to {FLATTEST:g}, the smaller first"
+            faults.append(wrong("ratio", self.ratio, wanted))
+        Faults.raised(faults)
+        return self
 
 
 def evaluation_crop(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -61,7 +77,7 @@ def crop_box(height: int, width: int, augmentation: Augmentation, draws: Iterabl
             return int(down * (height - h + 1)), int(right * (width - w + 1)), h, w
     h, w = height, width
     if width / height < augmentation.ratio[0]:
-        h = round(width / augmentation.ratio[0])
+        h = max(1, round(width / augmentation.ratio[0]))
     elif width / height > augmentation.ratio[1]:
-        w = round(height * augmentation.ratio[1])
+        w = max(1, round(height * augmentation.ratio[1]))
     return (height - h) // 2, (width - w) // 2, h, w

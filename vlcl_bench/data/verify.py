@@ -10,30 +10,33 @@ from vlcl_bench.data.manifest import Manifest, make_manifest
 from vlcl_bench.data.originals import Original
 from vlcl_bench.data.pictures import in_parallel
 from vlcl_bench.data.real.dataset import RealDataSet, matched
+from vlcl_bench.data.real.file_names import composed
+from vlcl_bench.data.real.spec import Entry
 from vlcl_bench.errors import IntegrityError
 
 Report = Callable[[int, int], None]
-HINT = "Restore the official archive; `vlcl data card {name}` says what the protocol expects and where it comes from."
 
 
 def first_manifest(dataset: DataSet, collection: Collection, report: Report) -> Manifest:
     """The manifest of a copy that nobody has described before: every picture is read, hashed and decoded once."""
-    hashes, total = [], len(collection.entries)
-    found = in_parallel(partial(_loaded, dataset), (entry.original for entry in collection.entries))
-    for done, digest in enumerate(found, start=1):
+    hashes, turned, total = [], 0, len(collection.entries)
+    found = in_parallel(partial(_examined, dataset), (entry.original for entry in collection.entries))
+    for done, (digest, is_turned) in enumerate(found, start=1):
         hashes.append(digest)
+        turned += is_turned
         report(done, total)
     made = make_manifest(
-        dataset.name, dataset.class_names, collection.entries, hashes, collection.origin, collection.revision
+        dataset.name, dataset.class_names, collection.entries, hashes, collection.origin, collection.revision, turned
     )
     dataset.check_manifest(made)
     return made
 
 
-def _loaded(dataset: DataSet, original: Original) -> str:
-    digest, pixels = original.load()  # decoding too: a picture that was cut short must not get into a manifest
-    dataset.check_picture(pixels, original.where)
-    return digest
+def _examined(dataset: DataSet, original: Original) -> tuple[str, bool]:
+    """Content hash, and whether EXIF data ask to turn the picture."""
+    found = original.examine()  # decoding too: a picture that was cut short must not get into a manifest
+    dataset.check_picture(found.pixels, original.where)
+    return found.digest, found.turned
 
 
 def aligned(dataset: DataSet, manifest: Manifest, collection: Collection) -> Collection:
@@ -42,14 +45,14 @@ def aligned(dataset: DataSet, manifest: Manifest, collection: Collection) -> Col
     Raises :class:`IntegrityError` with the first picture that is missing, unknown, of another split, or labelled or
     captioned otherwise than the manifest says.
     """
-    hint = HINT.format(name=dataset.name)
+    hint = dataset.advice
     if collection.origin.startswith("folder") and manifest.origin.get("source", "").startswith("hub "):
         # The hub's names are not the archive's: the pictures are found by their content.
         extra = isinstance(dataset, RealDataSet) and dataset.spec.gallery is not None
         found = matched(list(collection.entries), manifest, None, extra)
         return Collection(found, collection.origin, collection.revision)
-    by_sample = {(entry.split, entry.sample): entry for entry in collection.entries}
-    wanted = list(zip(manifest.rows["split"], manifest.rows["sample"], strict=True))
+    by_sample = {(entry.split, composed(entry.sample)): entry for entry in collection.entries}
+    wanted = list(zip(manifest.rows["split"], map(composed, manifest.rows["sample"]), strict=True))
     missing = [key for key in wanted if key not in by_sample]
     if missing:
         split, sample = missing[0]
@@ -95,12 +98,20 @@ def _name(dataset: DataSet, label: int) -> str:
 
 
 def verify(dataset: DataSet, manifest: Manifest, collection: Collection, report: Report) -> int:
-    """Compare every picture's content with the manifest; returns their number.
+    """Compare every picture's content with the manifest; returns how many carry a rotation in their EXIF data.
 
     Raises :class:`IntegrityError` naming the first wrong file.
     """
     entries = aligned(dataset, manifest, collection).entries
-    pairs = zip(entries, manifest.rows["sha256"], strict=True)
-    for done, _ in enumerate(in_parallel(lambda pair: pair[0].original.verified(pair[1]) is None, pairs), start=1):
+    pairs, turned = zip(entries, manifest.rows["sha256"], strict=True), 0
+    for done, is_turned in enumerate(in_parallel(_verified, pairs), start=1):
+        turned += is_turned
         report(done, len(entries))
-    return len(entries)
+    return turned
+
+
+def _verified(pair: tuple[Entry, str]) -> bool:
+    original, expected = pair[0].original, pair[1]
+    found = original.examine()
+    original.require(found.digest, expected)
+    return found.turned

@@ -32,14 +32,16 @@ class World(ABC):
 
     ``generator`` is the text-to-image pipeline that methods get where they name none, ``settings`` the name under which
     methods keep values of their own for this world (``mini``: ``mini_settings``; empty: none), and ``call_seconds`` the
-    time that a method's process has for one call. ``hidden`` are folders of this world that no method may read: what
-    draws or labels its test pictures.
+    time that a method's process has for one call. ``lends`` says in a few words what reference data and generated
+    pictures are, where they suit the world's own backbones and hardly any other. ``hidden`` are folders of this world
+    that no method may read: what draws or labels its test pictures.
     """
 
     source: str
     scale: str
     generator: str
     settings: str = ""
+    lends: str = ""
     call_seconds: float = 6 * 3600.0
     hidden: tuple[Path, ...] = ()
 

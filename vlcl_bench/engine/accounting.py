@@ -20,21 +20,32 @@ SUMMED = (
 """Numbers that every stage states, or that were 0 where an older journal does not state them."""
 
 
-def run_cost(learned: Sequence[Event], evaluated: Sequence[Event], total: float, resumed: int) -> Cost:
+def prepare_seconds(events: Sequence[Event]) -> float | None:
+    """What all processes took from their command to their first stage; ``None`` where an older version noted none."""
+    noted = [event["elapsed"] for event in events if event["event"] == "prepared"]
+    return sum(noted) if noted else None
+
+
+def run_cost(
+    learned: Sequence[Event], evaluated: Sequence[Event], total: float, resumed: int, prepare: float | None = None
+) -> Cost:
     """Seconds by phase and peak memory in bytes; ``total`` are the seconds of all processes that worked on the run.
+
+    ``prepare`` are those of them before the first stage of each process, where they were noted.
 
     The time in which synthetic pictures were made is no time of learning: whoever has them in the store spends none.
     """
     synthesising = [event.get("seconds_synthesising", 0.0) for event in learned[1:]]
     learning = [round(event["seconds"] - apart, 3) for event, apart in zip(learned[1:], synthesising, strict=True)]
     evaluating = [round(event["seconds"], 3) for event in evaluated]
-    other = total - sum(learning) - sum(synthesising) - sum(evaluating)
+    other = total - sum(learning) - sum(synthesising) - sum(evaluating) - (prepare or 0.0)
     on_device = [event["peak_device_memory_bytes"] for event in evaluated if event["peak_device_memory_bytes"]]
     return Cost(
         seconds_total=round(total, 3),
         seconds_learn=learning,
         seconds_evaluate=evaluating,
         seconds_other=round(max(0.0, other), 3),
+        seconds_prepare=None if prepare is None else round(prepare, 3),
         seconds_synthesise=synthesising if any(synthesising) else [],
         peak_memory_bytes=max(event["peak_memory_bytes"] for event in evaluated),
         peak_device_memory_bytes=max(on_device) if on_device else None,
@@ -46,10 +57,13 @@ def run_usage(learned: Sequence[Event], budget: Budget) -> Usage:
     """Samples handed out over all tasks, beside the presentations of task pictures that ``budget`` allows for them."""
     tasks = learned[1:]
     totals = {name: sum(event["counts"].get(name, 0) for event in tasks) for name in SUMMED}
-    made = [event["counts"].get("made_pictures") for event in tasks]
+    later: dict[str, int | None] = {}
+    for name in ("made_pictures", "own_steps", "own_samples"):
+        stated = [event["counts"].get(name) for event in tasks]
+        later[name] = None if None in stated else sum(stated)  # stages that an older version has learned do not say
     return Usage(
         **totals,
-        made_pictures=None if None in made else sum(made),  # stages that an older version has learned do not say
+        **later,
         task_budget=budget.presentations * len(tasks),
     )
 

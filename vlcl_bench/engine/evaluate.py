@@ -34,12 +34,20 @@ def label_spaces(protocol: Protocol) -> tuple[tuple[Query, ...], Query, Query]:
     return queries, union_query(queries), plain_query(protocol.distinct_names)
 
 
+Logits = dict[int, np.ndarray]
+"""Of data sets that are several tasks, by their place: logits ``(n, c)`` over their names, in the samples' order."""
+
+
 @dataclass(frozen=True)
 class Evaluated:
-    """Predictions of one stage, as :mod:`vlcl_bench.records.schema` stores them, and what asking again showed."""
+    """Predictions of one stage, as :mod:`vlcl_bench.records.schema` stores them, and what asking again showed.
+
+    ``logits`` is what :func:`same_answers` needs where a data set is several tasks.
+    """
 
     frame: pd.DataFrame
     rechecks: Rechecks
+    logits: Logits
 
 
 def evaluate(
@@ -48,14 +56,45 @@ def evaluate(
 ) -> Evaluated:  # fmt: skip
     """Ask for all tasks at one stage. ``logit_scale`` is that of the backbone, which says when two scores are near."""
     evaluator = _evaluate_captions if protocol.captioned else _evaluate_labels
-    parts = evaluator(learner, protocol, stored, stage, progress)
-    frames, answered = zip(*parts, strict=True)
-    rechecks = sum((answers.rechecks(logit_scale) for answers in answered), Rechecks())
-    return Evaluated(pd.concat([frame for part in frames for frame in part], ignore_index=True), rechecks)
+    parts = list(evaluator(learner, protocol, stored, stage, progress))
+    frame = pd.concat([frame for part in parts for frame in part.frames], ignore_index=True)
+    rechecks = sum((part.answered.rechecks(logit_scale) for part in parts), Rechecks())
+    return Evaluated(frame, rechecks, {k: part.logits for k, part in enumerate(parts) if part.logits is not None})
 
 
-Part = tuple[list[pd.DataFrame], Answered]
-"""Of one data set: the predictions of its tasks, and its answers as far as they were asked for again."""
+@dataclass(frozen=True)
+class Part:
+    """Of one data set: the predictions of its tasks, its answers as far as they were asked for again, and its logits."""
+
+    frames: list[pd.DataFrame]
+    answered: Answered
+    logits: np.ndarray | None = None
+
+
+def same_answers(frame: pd.DataFrame, protocol: Protocol, stage: int, logits: Logits) -> pd.DataFrame | None:
+    """Predictions of a stage whose method is that of the stage before, from that stage's predictions.
+
+    The answers are the same. Which names have been seen is not: the best among these is found again in the ``logits``
+    that were given then, and ``None`` is returned where they are gone.
+    """
+    frame = frame.assign(stage=stage)
+    if not protocol.class_groups:
+        return frame
+    for number, spec in enumerate(protocol.tasks, 1):
+        if spec.classes is not None and number <= stage:
+            if spec.dataset not in logits:
+                return None
+            best = _best_seen(logits[spec.dataset], _seen(protocol, spec.dataset, stage))
+            own = frame["task"] == spec.name
+            frame.loc[own, SEEN_COLUMN] = best[protocol.test_rows(spec)].astype(frame[SEEN_COLUMN].dtype)
+    return frame
+
+
+def _seen(protocol: Protocol, dataset: int, stage: int) -> tuple[int, ...] | None:
+    """Classes of a data set that have come up by a stage; ``None`` where there are none."""
+    specs = [spec for spec in protocol.tasks if spec.dataset == dataset]
+    seen = [spec.seen for spec in specs[: max(0, stage - protocol.tasks.index(specs[0]))]]
+    return seen[-1] if seen else None
 
 
 def _evaluate_labels(
@@ -68,8 +107,8 @@ def _evaluate_labels(
     count = int(merged.max()) + 1
     total, done = sum(len(data.test) for data in stored), 0
     for place, (query, data) in enumerate(zip(queries, stored, strict=True)):
-        specs = [spec for spec in protocol.tasks if spec.dataset == place]
-        seen = [spec.seen for spec in specs[: max(0, stage - protocol.tasks.index(specs[0]))]]
+        grouped = any(spec.classes is not None for spec in protocol.tasks if spec.dataset == place)
+        kept = np.empty((len(data.test), len(query.names)), np.float32) if grouped else None
         answers: list[dict[str, np.ndarray]] = []
         answered = Answered(len(data.test), 3)
         for batch in batches(len(data.test), protocol.evaluation_batch, np.random.default_rng()):
@@ -84,7 +123,9 @@ def _evaluate_labels(
             answer["agnostic_top1"] = merged_top1(of_all, merged, count)
             answer["agnostic_plain_top1"] = merged_top1(of_all_plain, merged_plain, count)
             if protocol.class_groups:
-                answer[SEEN_COLUMN] = _best_seen(of_dataset, seen[-1] if seen else None)
+                answer[SEEN_COLUMN] = _best_seen(of_dataset, _seen(protocol, place, stage))
+            if kept is not None:
+                kept[rows] = of_dataset
             answers.append(answer)
             done += len(rows)
             progress(done, total, data.name)
@@ -95,7 +136,7 @@ def _evaluate_labels(
             for number, spec in enumerate(protocol.tasks, 1)
             if spec.dataset == place
         ]
-        yield frames, answered
+        yield Part(frames, answered, kept)
 
 
 def _best_seen(logits: np.ndarray, seen: tuple[int, ...] | None) -> np.ndarray:
@@ -150,7 +191,7 @@ def _evaluate_captions(
         answers: dict[str, np.ndarray] = {
             "i2t": top.i2t(), "t2i": top.t2i(), "caption": bank.choose(nearest), "nearest": nearest[:, 0],
         }  # fmt: skip
-        yield [answers_frame(stage, spec.name, answers)], answered
+        yield Part([answers_frame(stage, spec.name, answers)], answered)
 
 
 def _mixed(dataset: str | None, captions: tuple[str, ...]) -> tuple[Query, np.ndarray]:

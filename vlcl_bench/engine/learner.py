@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,7 @@ from vlcl_bench.common.fileio import write_atomic
 from vlcl_bench.common.progress import Advance
 from vlcl_bench.common.seeds import derive_seed
 from vlcl_bench.data.transforms import Augmentation
+from vlcl_bench.engine.beside import beside_digest
 from vlcl_bench.engine.footprint import (
     TRAINED,
     kept_tensors,
@@ -83,12 +84,35 @@ class Learner(ABC):
         """Logits ``(n, c)`` float32 of uint8 pictures ``(n, s, s, 3)`` for each label space, checked."""
 
     @abstractmethod
-    def save(self, path: Path) -> None:
-        """Write all that the next task needs."""
+    def packed_state(self) -> bytes:
+        """All that the next task needs, as the bytes of a safetensors file."""
 
     @abstractmethod
-    def load(self, path: Path) -> None:
-        """Read what :meth:`save` wrote; raises :class:`IntegrityError` where it is damaged."""
+    def unpack_state(self, data: bytes) -> None:
+        """Take up what :meth:`packed_state` gave; raises ``SafetensorError`` where it is something else."""
+
+    def beside_state(self) -> str | None:
+        """A digest of what the method held beside its state when that was packed; ``None`` where it is not known.
+
+        See :mod:`vlcl_bench.engine.beside`.
+        """
+        return None
+
+    def save(self, path: Path) -> None:
+        """Write all that the next task needs."""
+        write_atomic(path, self.packed_state())
+
+    def load(self, path: Path, whole: Callable[[bytes], bytes] = bytes) -> None:
+        """Read what :meth:`save` wrote; raises :class:`IntegrityError` where it is damaged.
+
+        ``whole`` makes a state of the file's content, where it is stored in another form.
+        """
+        try:
+            data = whole(path.read_bytes())
+            self.unpack_state(data)
+        except (SafetensorError, OSError, ValueError) as error:
+            hint = f"Delete {path.parent.parent} and give the same command again: it starts over."
+            raise IntegrityError(f"the state {path} is damaged: {error}", hint) from error
 
     @abstractmethod
     def footprint(self) -> Footprint:
@@ -138,7 +162,7 @@ class InProcessLearner(Learner):
         before = {name: value.detach().clone() for name, value in self.method.named_parameters()}
         self.method.train()
         self.method.is_learning = True
-        with guarded(f"learning task {task.index}, {task.name!r}"):
+        with guarded(f"learning task {task.index}, {task.name!r}"), ctx.counting_steps():
             self.method.learn(task, ctx)
         self.method.is_learning = False
         self.method.forget_cached_texts()
@@ -155,26 +179,18 @@ class InProcessLearner(Learner):
             answers = self.method.score_all(pixels, queries)
             return [checked_logits(logits, len(images), query) for logits, query in zip(answers, queries, strict=True)]
 
-    def save(self, path: Path) -> None:
-        """See :meth:`Learner.save`."""
-        write_atomic(path, self.packed_state())
-
     def packed_state(self) -> bytes:
-        """All that the next task needs, as the bytes of a safetensors file."""
+        """See :meth:`Learner.packed_state`."""
         with guarded("saving the method's state"):
             state = {name: tensor.detach().cpu().contiguous() for name, tensor in kept_tensors(self.method).items()}
             return save(state, {TRAINED: "\n".join(sorted(self._trained))})
 
-    def load(self, path: Path) -> None:
-        """See :meth:`Learner.load`."""
-        try:
-            self.unpack_state(path.read_bytes())
-        except (SafetensorError, OSError, ValueError) as error:
-            hint = f"Delete {path.parent.parent} and give the same command again: it starts over."
-            raise IntegrityError(f"the state {path} is damaged: {error}", hint) from error
+    def beside_state(self) -> str | None:
+        """See :meth:`Learner.beside_state`."""
+        return beside_digest(self.method)
 
     def unpack_state(self, data: bytes) -> None:
-        """Take up what :meth:`packed_state` gave; raises ``SafetensorError`` where it is something else."""
+        """See :meth:`Learner.unpack_state`."""
         state = load(data)
         with guarded("loading the method's state"):
             self.method.load_state_dict(state)

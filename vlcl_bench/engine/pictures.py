@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from vlcl_bench.common.progress import Advance, Reporter
 from vlcl_bench.data.first_use import describe
 from vlcl_bench.data.interface import Collection, DataSet, Places
 from vlcl_bench.data.manifest import COMMITTED, Manifest
+from vlcl_bench.data.repeats import repeats_of
 from vlcl_bench.data.store import Store, StoredDataSet
+from vlcl_bench.data.verification import refuse_changes, rotation_in_words
 from vlcl_bench.data.verify import aligned
-from vlcl_bench.errors import VlclError
+from vlcl_bench.errors import UsageError, VlclError
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.schema import DataOrigin
 
@@ -69,7 +72,43 @@ def _shifted(progress: Advance, before: int, total: int, name: str, done: int, o
     progress(before + done, total, name)
 
 
+def check_own_data(protocol: Protocol, places: Places, reporter: Reporter) -> None:
+    """Compare a protocol's own pictures with what was described before, also where a run on these is finished.
+
+    Files are read only where their size or times are not those of the last comparison. Raises
+    :class:`~vlcl_bench.errors.IntegrityError` where they are others; where they are not there any more, that is said.
+    """
+    for dataset, manifest in zip(protocol.datasets, protocol.manifests, strict=True):
+        if not dataset.own or places.root is None:
+            continue
+        try:
+            collection = dataset.collect(places, manifest)
+        except UsageError as error:
+            reporter.say(f"{error.message}: its pictures are not compared with what was described before")
+            continue
+        if collection.origin == "folder":
+            refuse_changes(dataset, manifest, collection)
+        if collection.passed_over:
+            reporter.say(f"{dataset.name}: {collection.passed_over}")
+
+
+def warn_of_pictures(protocol: Protocol, reporter: Reporter) -> None:
+    """Say, before a run, what is odd about its pictures and refuses nothing: equal ones, and rotations in EXIF data."""
+    for manifest, repeats in zip(protocol.manifests, repeats_of(protocol.manifests), strict=True):
+        for words in [*repeats.words(), *rotation_in_words(manifest.turned)]:
+            reporter.say(f"warning: {manifest.dataset}: {words}")
+
+
+def data_origins(manifests: Sequence[Manifest]) -> dict[str, DataOrigin]:
+    """What a record says of a stream's data sets."""
+    repeats = repeats_of(manifests)
+    return {
+        manifest.dataset: data_origin(manifest).model_copy(update={"repeats": dict(found.counts)})
+        for manifest, found in zip(manifests, repeats, strict=True)
+    }
+
+
 def data_origin(manifest: Manifest) -> DataOrigin:
-    """What a record says of a data set."""
+    """What a record says of a data set, but for its equal pictures."""
     source = manifest.origin.get("source", "drawn" if manifest.status == COMMITTED else "unknown")
     return DataOrigin(manifest=manifest.fingerprint(), status=manifest.status, source=source)  # type: ignore[arg-type]

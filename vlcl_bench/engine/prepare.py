@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from vlcl_bench.backbones import load_backbone, weights_sha256
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.common.progress import Reporter
 from vlcl_bench.data.interface import Places
-from vlcl_bench.data.reference import ReferencePlan, plan_reference
-from vlcl_bench.engine.pictures import describe_data
+from vlcl_bench.data.reference import ReferencePlan
+from vlcl_bench.engine.names import check_names
+from vlcl_bench.engine.pictures import check_own_data, describe_data
+from vlcl_bench.engine.reference import lent_to_another, reference_plan
 from vlcl_bench.engine.sandbox.limits import Limits
 from vlcl_bench.engine.synthesis import plan_recipe
 from vlcl_bench.errors import UsageError
@@ -66,6 +69,8 @@ class Prepared:
     reference: ReferencePlan | None
     recipe: Recipe | None
     identity: Identity
+    remarks: tuple[str, ...] = ()
+    """What a user should know of the reference data, and the record says too."""
 
 
 Backbones = dict[str, tuple[Backbone, str]]
@@ -82,25 +87,30 @@ def prepare(
     ``loaded`` keeps backbones from call to call, for many requests in a row; such a backbone must not be trained.
     ``describe`` takes the place of importing the method here.
     """
-    protocol = load_protocol(request.protocol)
+    places = Places.given(request.data_root, request.hub_root)
+    protocol = load_protocol(request.protocol).at(request.protocol, places.root)
     method = request.method_ref or MethodRef.parse(request.method)
     if describe is None:
         card = MethodCard.of(method.load(), request.settings, protocol.scale)
     else:
         card = describe(method, protocol)
-    places = Places.given(request.data_root, request.hub_root)
     backbone, digest = backbone_named(request.backbone or protocol.backbone, reporter, loaded)
-    check_picture_size(backbone, protocol)
+    check_picture_size(backbone, protocol, chosen=request.backbone is not None)
+    check_names(protocol, backbone, reporter)
     describe_data(protocol, places, reporter)
-    reference = reference_plan(protocol, card, places)
+    check_own_data(protocol, places, reporter)
+    say_small_tasks(protocol, reporter)
+    reference, remarks = reference_plan(protocol, card, places, folder_of(request.protocol), reporter)
+    remarks += lent_to_another(protocol, card, backbone)
     recipe = plan_recipe(protocol, card)
     identities = (reference.identity if reference else {}) | ({GENERATOR: recipe.identity()} if recipe else {})
     identity = Identity(
         protocol=protocol.name, protocol_version=protocol.version, protocol_fingerprint=protocol.fingerprint,
         method=method.name, method_source_sha256=method.source_sha256, settings=recorded_settings(card, recipe),
         backbone=backbone.name, backbone_sha256=digest, seed=request.seed, reference=identities,
+        backbone_source_sha256=backbone.source_sha256,
     )  # fmt: skip
-    return Prepared(protocol, method, card, backbone, places, reference, recipe, identity)
+    return Prepared(protocol, method, card, backbone, places, reference, recipe, identity, tuple(remarks))
 
 
 def backbone_named(name: str, reporter: Reporter, loaded: Backbones | None = None) -> tuple[Backbone, str]:
@@ -110,16 +120,16 @@ def backbone_named(name: str, reporter: Reporter, loaded: Backbones | None = Non
     with reporter.phase(f"loading {name}"):
         backbone = load_backbone(name)
         hashed = backbone, weights_sha256(backbone)
+    for note in backbone.notes:
+        reporter.say(note)
     if loaded is not None:
         loaded[name] = hashed
     return hashed
 
 
-def reference_plan(protocol: Protocol, card: MethodCard, places: Places) -> ReferencePlan | None:
-    """The reference data that a method declares, as far as they are known without opening them."""
-    kinds = tuple(kind for kind in card.reference if kind != GENERATOR)
-    lends = partial(protocol.world.plan_reference, places=places, side=protocol.side)
-    return plan_reference(lends, kinds, protocol.budget.auxiliary_size, card.settings)
+def folder_of(protocol: str) -> Path | None:
+    """The folder of a protocol that was named by its file; what that names lies there or below the data root."""
+    return Path(protocol).parent if protocol.endswith(".toml") else None
 
 
 def recorded_settings(card: MethodCard, recipe: Recipe | None) -> dict[str, Any]:
@@ -129,11 +139,34 @@ def recorded_settings(card: MethodCard, recipe: Recipe | None) -> dict[str, Any]
     return {**card.settings, "generator": recipe.name}
 
 
-def check_picture_size(backbone: Backbone, protocol: Protocol) -> None:
-    """Raise :class:`UsageError` where the backbone takes pictures of another size than the protocol has."""
-    if backbone.image_size != protocol.side:
-        raise UsageError(
-            f"backbone {backbone.name!r} takes pictures of {backbone.image_size} pixels; those of {protocol.name} "
-            f"have {protocol.side}",
-            f"Leave backbone (--backbone) out: the protocol's is {protocol.backbone}.",
-        )
+def check_picture_size(backbone: Backbone, protocol: Protocol, chosen: bool) -> None:
+    """Raise :class:`UsageError` where the backbone takes pictures of another size than the protocol has.
+
+    ``chosen``: whether the user named the backbone, and not the protocol's file.
+    """
+    if backbone.image_size == protocol.side:
+        return
+    sides = f"{backbone.image_size} pixels; those of {protocol.name} have {protocol.side}"
+    ways = ["name another backbone in the protocol's file"]
+    if chosen:
+        ways = [f"leave backbone (--backbone) out: the protocol's is {protocol.backbone}"]
+    if backbone.source_sha256:
+        ways.append(f"set image_size = {protocol.side} in the backbone's file")
+    if protocol.picture_size is not None:
+        ways.append(f"set picture_size = {backbone.image_size} in the protocol's file, if it is your own")
+    hint = "; or ".join(ways) + "."
+    raise UsageError(f"backbone {backbone.name!r} takes pictures of {sides}", hint[0].upper() + hint[1:])
+
+
+def say_small_tasks(protocol: Protocol, reporter: Reporter) -> None:
+    """Say which tasks of one's own data have fewer training pictures than a batch: their budget cannot be used up."""
+    own, size = {spec.name for spec in protocol.data}, protocol.budget.batch_size
+    small: dict[str, int] = {}
+    for task in protocol.tasks:
+        if protocol.dataset_names[task.dataset] in own:
+            labels = protocol.manifests[task.dataset].labels("train")
+            count = len(labels) if task.classes is None else int(np.isin(labels, task.classes).sum())
+            small |= {task.name: count} if count < size else {}
+    if small:
+        tasks = ", ".join(f"{name} ({count})" for name, count in small.items())
+        reporter.say(f"batch_size {size} is more than the training pictures of {tasks}: a step there sees all of them")

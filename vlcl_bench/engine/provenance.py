@@ -8,7 +8,7 @@ import re
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -78,6 +78,20 @@ def provenance(device: torch.device) -> Provenance:
     )
 
 
+def precision_of(parameters: Iterable[torch.Tensor]) -> str:
+    """The type in which a model computes, ``float32`` for instance."""
+    return str(next(iter(parameters)).dtype).removeprefix("torch.")
+
+
+def in_words(device: torch.device, precision: str) -> str:
+    """On what and in which precision a run computes."""
+    if device.type == "cpu":
+        return f"running on cpu ({processor_name()}, {torch.get_num_threads()} threads) in {precision}"
+    rounded = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+    name, tf32 = torch.cuda.get_device_name(device), "on" if rounded else "off"
+    return f"running on {device} ({name}) in {precision}, TF32 {tf32}"
+
+
 def processor_name() -> str:
     """The processor's model, where the system says it."""
     info = Path("/proc/cpuinfo")
@@ -96,10 +110,13 @@ def peak_memory() -> tuple[int, int | None]:
 
 
 class Clock:
-    """Seconds of this process, and of the processes before it that worked on the same run."""
+    """Seconds of this process, and of the processes before it that worked on the same run.
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
+    ``started`` is when this process's command was given (``time.monotonic``); now, if it is ``None``.
+    """
+
+    def __init__(self, started: float | None = None) -> None:
+        self._start = time.monotonic() if started is None else started
 
     @contextmanager
     def measure(self) -> Iterator[Callable[[], float]]:
@@ -111,7 +128,7 @@ class Clock:
         end[0] = time.monotonic()
 
     def elapsed(self) -> float:
-        """Seconds since this process began to work on the run."""
+        """Seconds since this process began to work on the run: since its command was given."""
         return time.monotonic() - self._start
 
     def total(self, journal: Journal) -> float:

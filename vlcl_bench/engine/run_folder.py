@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from vlcl_bench.common.fileio import machine_error, remove_leftovers, sha256_file
+from vlcl_bench.common.locks import left_behind, take
 from vlcl_bench.engine.journal import JOURNAL_NAME, LOCK_NAME, Event, Journal
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.records.files import (
@@ -61,16 +61,28 @@ class RunFolder:
 
         Raises :class:`IntegrityError` where those of a stage are missing or are not those that were written.
         """
-        frames = []
-        for stage in range(stages):
-            path, event = self.predictions_path(stage), self.journal.last("evaluated", stage=stage)
-            if event is None or not path.exists() or sha256_file(path) != event["predictions_sha256"]:
-                raise IntegrityError(
-                    f"the predictions {path} are {'damaged' if path.exists() else 'missing'}",
-                    f"Delete {self.path} and give the same command again: it starts over.",
-                )
-            frames.append(read_predictions(path))
-        return pd.concat(frames, ignore_index=True)
+        return pd.concat([self.stage_predictions(stage) for stage in range(stages)], ignore_index=True)
+
+    def stage_predictions(self, stage: int) -> pd.DataFrame:
+        """The predictions of a stage; raises :class:`IntegrityError` as :meth:`predictions` does."""
+        path, event = self.predictions_path(stage), self.journal.last("evaluated", stage=stage)
+        if event is None or not path.exists() or sha256_file(path) != event["predictions_sha256"]:
+            raise IntegrityError(
+                f"the predictions {path} are {'damaged' if path.exists() else 'missing'}",
+                f"Delete {self.path} and give the same command again: it starts over.",
+            )
+        return read_predictions(path)
+
+    def unchanged(self, stage: int) -> bool:
+        """Whether the method is after a stage what it was after the one before, by the journal.
+
+        Its state must be the same bytes, and what it holds beside its state must be known and the same.
+        """
+        now, before = (self.journal.last("learned", stage=number) for number in (stage, stage - 1))
+        if now is None or before is None:
+            return False
+        kept = (now["state_sha256"], now.get("beside_sha256"))
+        return kept[1] is not None and kept == (before["state_sha256"], before.get("beside_sha256"))
 
     def drop_states(self, end: int) -> None:
         """Delete the states of the stages before ``end``, which no later stage needs."""
@@ -94,13 +106,12 @@ def locked(folder: Path, identity: Identity) -> Iterator[RunFolder]:
     except OSError as error:
         raise machine_error(error, folder) from error
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not take(handle, folder / LOCK_NAME):
             raise UsageError(
                 f"another process is at work in {folder}",
-                "Wait until it has ended and give the same command again, or use another out (--out).",
-            ) from error
+                "Wait until it has ended and give the same command again, or use another out (--out). "
+                + left_behind(folder / LOCK_NAME),
+            )
         journal = Journal(folder / JOURNAL_NAME)
         started = journal.last("started")
         if started is None:

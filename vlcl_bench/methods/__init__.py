@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vlcl_bench.data.reference import Reference
     from vlcl_bench.errors import MachineError, MethodError, UsageError
     from vlcl_bench.methods.base import TEXTS_AT_ONCE, Config, FineTuneConfig, LossMethod, Method
-    from vlcl_bench.methods.batches import shuffled
+    from vlcl_bench.methods.batches import shuffled, with_every_class
     from vlcl_bench.methods.context import Batch, Context
     from vlcl_bench.methods.losses import (
         WeightEnsemble,
@@ -78,6 +78,7 @@ __all__ = [
     "states_after",
     "symmetric",
     "towers",
+    "with_every_class",
 ]
 
 _EXPORTS = {
@@ -92,7 +93,10 @@ _EXPORTS = {
         "Batch",
         "Context",
     ),
-    "vlcl_bench.methods.batches": ("shuffled",),
+    "vlcl_bench.methods.batches": (
+        "shuffled",
+        "with_every_class",
+    ),
     "vlcl_bench.methods.losses": (
         "WeightEnsemble",
         "alignment",

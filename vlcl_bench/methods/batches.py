@@ -41,6 +41,26 @@ def shuffled(count: int, size: int, generator: torch.Generator) -> Iterator[np.n
             yield order[start : start + size]
 
 
+def with_every_class(order: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """The first ``count`` rows of a drawn ``order`` ``(n,)``, and of every class at least one, as far as there is room.
+
+    ``labels`` are those of all rows. A class that would be missing comes in with its first row, in place of the last row
+    of the class that has most then. Rows stay in the drawn order, and where no class would be missing they are the first
+    ``count``. Where there is no room for all classes, no class has two rows.
+    """
+    drawn = labels[order]
+    kept = np.arange(len(order)) < count
+    for place in np.sort(np.unique(drawn, return_index=True)[1]):
+        if kept[place]:
+            continue
+        names, counts = np.unique(drawn[kept], return_counts=True)
+        if not len(counts) or counts.max() < 2:
+            break
+        kept[np.flatnonzero(kept & (drawn == names[counts.argmax()]))[-1]] = False
+        kept[place] = True
+    return order[kept]
+
+
 def loggable(key: str, value: Any) -> float | int | str:
     """A value of the method's log as it is stored in JSON; raises :class:`MethodError` for what cannot be."""
     value = value.item() if hasattr(value, "item") else value

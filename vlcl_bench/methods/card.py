@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vlcl_bench.common.faults import expected_at, may_be, place_words, schema_faults, shown
 from vlcl_bench.data.world import world_of
 from vlcl_bench.errors import MethodError, UsageError, first_invalid, nearest
 from vlcl_bench.methods.declaration import declared_reference
@@ -85,14 +86,21 @@ def make_settings(cls: type[Method], settings: Mapping[str, Any], scale: str) ->
             "Without it a misspelt --set would pass unseen.",
         )
     of_world = getattr(cls, f"{world_of(scale).settings}_settings", {})
-    merged = {**of_world, **settings}
+    fields = cls.Config.model_fields
+    for key, value in settings.items():
+        if key in fields and not may_be(fields[key].annotation, value):
+            raise UsageError(
+                f"setting {key}={value!r} of {cls.title}: found {shown(value)}, expected "
+                f"{expected_at(cls.Config, (key,))}",
+                f"For instance: --set {key}={json.dumps(fields[key].get_default(), default=str)}",
+            )
     try:
-        return cls.Config.model_validate(merged)
+        return cls.Config.model_validate({**of_world, **settings})
     except ValidationError as error:
-        first = error.errors()[0]
+        first, faults = error.errors()[0], schema_faults(error, cls.Config)
         key = ".".join(map(str, first["loc"])) or "settings"
-        fields = cls.Config.model_fields
         if first["type"] == "extra_forbidden":
             known = nearest(key, fields) if fields else "It has none."
             raise UsageError(f"{cls.title} has no setting {key!r}", known) from error
-        raise UsageError(f"setting {key}={first['input']!r} of {cls.title}: {first['msg']}") from error
+        others = "".join(f"\nAnd {place_words(fault.place)}: {fault.said}" for fault in faults[1:])
+        raise UsageError(f"setting {key}={first['input']!r} of {cls.title}: {faults[0].said}{others}") from error

@@ -20,9 +20,9 @@ from types import CellType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from vlcl_bench.common.fileio import sha256_text
+from vlcl_bench.common.tokens import token_digest
 from vlcl_bench.errors import MethodError, UsageError
 from vlcl_bench.methods.registry import MethodRef, reference_method
-from vlcl_bench.methods.source import token_digest
 
 if TYPE_CHECKING:
     from vlcl_bench.methods.base import Method

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from vlcl_bench.common.progress import Advance
 from vlcl_bench.common.schedule import warm_up_then_cosine
@@ -72,6 +74,7 @@ class Context:
         self._parameter_names = parameter_names
         self._progress = progress
         self._loans = loans or Loans()
+        self._recipes: list[torch.optim.Optimizer] = []
 
     @property
     def meter(self) -> SimpleNamespace:
@@ -151,6 +154,21 @@ class Context:
         self.usage.reference_pictures += len(rows)
         return self.preprocessed(task.images[rows])
 
+    def looked_at(self, task: Task, rows: np.ndarray) -> None:
+        """Keep a note in the record's log, which is also said as the run goes, where ``rows`` are not all pictures.
+
+        For methods that look at no more pictures of a task than the budget allows: how many of how many, and whether
+        every class is among them.
+        """
+        if len(rows) >= len(task.labels):
+            return
+        note = f"looked at {len(rows):,} of {len(task.labels):,} pictures of {task.name}, as many as the budget allows"
+        if task.captions is not None:
+            return self.log(note=note, pictures=len(rows), of_pictures=len(task.labels))
+        seen, there = (len(np.unique(labels)) for labels in (task.labels[rows], task.labels))
+        note += "; every class is among them" if seen == there else f"; only {seen} of {there} classes are among them"
+        self.log(note=note, pictures=len(rows), of_pictures=len(task.labels), classes=seen, of_classes=there)
+
     def replayed(self, images: Tensor) -> Tensor:
         """Preprocessed pictures of a memory, ``(n, s, s, 3)`` uint8 to ``(n, 3, s, s)``, metered as replayed."""
         self.replay(len(images))
@@ -159,6 +177,30 @@ class Context:
     def replay(self, count: int) -> None:
         """Meter samples of a memory that holds no pictures, or whose pictures have been encoded already."""
         self.usage.replayed_samples += count
+
+    def spent(self, samples: int, steps: int = 0) -> None:
+        """Meter training of a method's own beside :meth:`fit`: ``samples`` that were shown in it, each time they were.
+
+        Steps of torch's optimisers are counted by themselves; ``steps`` are further ones, taken in another way.
+        """
+        if samples < 0 or steps < 0:
+            raise MethodError(f"ctx.spent({samples}, {steps}): both are counted from 0 up")
+        self.usage.own_samples += samples
+        self.usage.own_steps += steps
+
+    @contextmanager
+    def counting_steps(self) -> Iterator[None]:
+        """Within it, every step of an optimiser of torch is counted that is not :meth:`fit`'s own; for the harness."""
+
+        def count(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            if all(optimizer is not recipe for recipe in self._recipes):
+                self.usage.own_steps += 1
+
+        handle = register_optimizer_step_post_hook(count)
+        try:
+            yield
+        finally:
+            handle.remove()
 
     def presentations(self, task: Task, count: int) -> Iterator[np.ndarray]:
         """Endless shuffled batches of places ``0 ... count - 1``, each metered as presentations of task pictures.
@@ -243,6 +285,7 @@ class Context:
         self.trained |= {names.get(id(p), name) for name, p in parameters.items()}
         fused = self.device.type in ("cpu", "cuda")
         optimizer = torch.optim.AdamW(parameters.values(), lr=rate, weight_decay=0.0, fused=fused)
+        self._recipes.append(optimizer)
         steps = self.budget.steps
         batches = self.batches(task) if batches is None else batches
         # Looking at the loss waits for the device; on a GPU now and then is enough to stop a diverged run.
@@ -264,6 +307,7 @@ class Context:
             optimizer.step()
             after_step(step)
         after_step(steps)
+        self._recipes.remove(optimizer)
 
     def schedule(self, step: int) -> float:
         """Factor on the base learning rate at a step: ``(s + 1) / warmup``, then a cosine to zero."""

@@ -74,8 +74,7 @@ class MethodRef:
         for point in entry_points(group=ENTRY_POINTS):
             if point.name == location:
                 return cls(point.name, Path(), entry_point=point, by_name=True)
-        known = [info.name for info in list_methods()]
-        raise UsageError(f"unknown method {spec!r}", nearest(spec, known) + " `vlcl methods` lists them all.")
+        raise UsageError(f"unknown method {spec!r}", _advice(location, class_name))
 
     @property
     def specification(self) -> str:
@@ -161,6 +160,16 @@ def list_methods() -> list[MethodInfo]:
     for point in entry_points(group=ENTRY_POINTS):
         methods.append(MethodInfo(point.name, point.name, f"from {point.value}", "entry point"))
     return sorted(methods, key=lambda info: info.name)
+
+
+def _advice(location: str, class_name: str) -> str:
+    """What to type instead of a name that no method has: its title counts as a word for a method."""
+    path = Path(f"{location}.py")
+    if path.is_file():
+        return f"Did you mean the file {path}{':' + class_name if class_name else ''}?"
+    infos = list_methods()
+    advice = nearest(location, [info.name for info in infos], {info.title: info.name for info in infos})
+    return f"{advice} `vlcl methods` lists them all."
 
 
 def _headline(path: Path, name: str) -> tuple[str, str]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from vlcl_bench.common.streams import say
+
 app = typer.Typer(help="The mini world and its CLIP: inspect, freeze, pretrain.", no_args_is_help=True)
 
 
@@ -26,9 +28,9 @@ def sheet(
     if streams:
         if development:
             raise UsageError("--streams and --development ask for two sheets", "Give one of them.")
-        typer.echo(f"wrote {stream_sheet(out)}")
+        say(f"wrote {stream_sheet(out)}")
         return
-    typer.echo(f"wrote {contact_sheet(out, per_split, development)}")
+    say(f"wrote {contact_sheet(out, per_split, development)}")
 
 
 @app.command()
@@ -59,7 +61,7 @@ def freeze() -> None:
 
     for name in (*domains(), *development_domains()):
         manifest = freeze_dataset(open_dataset("mini", name))
-        typer.echo(f"{name}: {len(manifest.rows)} pictures, {manifest.fingerprint()[:12]}")
+        say(f"{name}: {len(manifest.rows)} pictures, {manifest.fingerprint()[:12]}")
 
 
 @app.command()
@@ -78,7 +80,7 @@ def pretrain(
 
     with Progress() as progress:
         card = train(out, work, PretrainSettings(steps=steps), progress, str(choose_device(device)))
-    typer.echo(card)
+    say(str(card))
 
 
 @app.command()
@@ -97,7 +99,7 @@ def diffuse(
     settings = TrainSettings() if steps is None else TrainSettings(steps=steps)
     with Progress() as progress:
         card = train(out, work, settings, progress, str(choose_device(device)))
-    typer.echo(card)
+    say(str(card))
 
 
 @app.command()
@@ -122,7 +124,7 @@ def recognise(
 
     with Progress(transient=True) as progress:
         shares = judge(work, per_name, Recipe(pipeline, steps, guidance), progress, sheet)
-    typer.echo(json.dumps(asdict(shares), indent=2, ensure_ascii=False, allow_nan=False))
+    say(json.dumps(asdict(shares), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 @app.command()

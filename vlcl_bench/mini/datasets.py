@@ -29,7 +29,9 @@ class Rendered(Original):
 
     picture: Picture
     styles: Mapping[str, Any]
-    remedy = "Another version of a drawing or imaging package is installed; install the versions of requirements.lock."
+    archive_remedy = (
+        "Another version of a drawing or imaging package is installed; install the versions of requirements.lock."
+    )
 
     @property
     def where(self) -> str:  # type: ignore[override]

@@ -30,6 +30,7 @@ class MiniWorld(World):
     scale = "mini"
     generator = GENERATOR
     settings = "mini"
+    lends = "small drawings, no photographs"
     call_seconds = 1800.0  # on these streams a call takes seconds to minutes on two cores
     hidden = tuple(path for path in sorted(FOLDER.iterdir()) if path.name not in SEEN)
 

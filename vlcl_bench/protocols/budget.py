@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from vlcl_bench.common.faults import Count, Faults, Number, Positive, wrong
+
+Rate = Annotated[Number, Field(gt=0, le=100)]
+"""A learning rate. None beyond 100 is meant, and far beyond it an optimiser overflows."""
 
 
 class Budget(BaseModel):
@@ -14,14 +21,20 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(gt=0)
-    batch_size: int = Field(gt=0)
-    learning_rate: float = Field(gt=0)
-    learning_rates: dict[str, float] = {}
-    warmup: int = Field(ge=0)
-    ensemble_interval: int = Field(gt=0)
-    reference_batch: int = Field(gt=0)
-    auxiliary_size: int = Field(ge=0)
+    steps: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    learning_rates: dict[str, Rate] = {}
+    warmup: Count
+    ensemble_interval: Positive
+    reference_batch: Positive
+    auxiliary_size: Count
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> Self:
+        if self.warmup > self.steps:
+            Faults.raised([wrong("warmup", self.warmup, f"no more steps than there are ({self.steps})")])
+        return self
 
     @property
     def presentations(self) -> int:

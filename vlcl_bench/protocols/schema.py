@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from pathlib import PurePath
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vlcl_bench.data.manifest import FOLDER as MANIFESTS
-from vlcl_bench.data.real.catalogue import FOLDER as CATALOGUE
+from vlcl_bench.common.faults import Fault, Faults, Flag, Positive, Whole
+from vlcl_bench.data.real.names import Title
 from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.data.transforms import Augmentation
-from vlcl_bench.data.world import world_names
-from vlcl_bench.errors import nearest
 from vlcl_bench.protocols.budget import Budget
+from vlcl_bench.protocols.checks import stream_faults
 
 
 class _Frozen(BaseModel):
@@ -25,8 +25,8 @@ class _Frozen(BaseModel):
 class ClassGroups(_Frozen):
     """A data set cut into tasks of ``size`` classes each, taken from ``order`` (class ids)."""
 
-    size: int = Field(gt=0)
-    order: tuple[int, ...]
+    size: Positive
+    order: tuple[Whole, ...] = Field(min_length=1)
 
 
 class CaptionBank(_Frozen):
@@ -35,9 +35,32 @@ class CaptionBank(_Frozen):
     ``groups`` of data sets give equal shares of ``size``; equal captions count once.
     """
 
-    size: int = Field(gt=0)
-    seed: int
+    size: Positive
+    seed: Whole
     groups: tuple[tuple[str, ...], ...]
+
+
+class OwnReference(_Frozen):
+    """Reference data that the protocol brings, in place of its world's.
+
+    ``pictures`` is a data set of ``[[data]]``, or a folder below the data root; ``texts`` is a file with a text a line,
+    from the protocol's file or the data root.
+    """
+
+    pictures: str | None = Field(default=None, min_length=1)
+    texts: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if self.pictures is None and self.texts is None:
+            raise ValueError("expected pictures, texts or both; leave the table out for those of the protocol's scale")
+        for key, name in self.model_dump(exclude_none=True).items():
+            if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+                raise ValueError(
+                    f"{key} = {name!r} is not a path from the data root or the protocol's file; a protocol names no "
+                    "place of one machine"
+                )
+        return self
 
 
 @dataclass(frozen=True)
@@ -60,69 +83,38 @@ class ProtocolFile(_Frozen):
     ``dataset_names`` (in the file: ``tasks``) are the data sets in order, each a task of its own unless
     ``class_groups`` cuts it into several.
     ``aliases`` are names that mean the same where the names of all data sets compete. ``picture_size`` is the side
-    of real pictures after preprocessing. ``data`` describes data sets that are not in the catalogue.
+    of real pictures after preprocessing. ``data`` describes data sets that are not in the catalogue, and ``reference``
+    names reference data of one's own.
     """
 
     name: str
-    version: int
-    title: str
+    version: Positive
+    title: Title
     description: str
     source: str
     backbone: str
     dataset_names: tuple[str, ...] = Field(min_length=1, alias="tasks")
-    evaluation_batch: int = Field(gt=0)
+    evaluation_batch: Positive
     scale: str
-    ranked: bool = True
+    ranked: Flag = True
     budget: Budget
     augmentation: Augmentation
-    picture_size: int | None = Field(default=None, gt=0)
+    picture_size: Positive | None = None
     class_groups: dict[str, ClassGroups] = {}
     aliases: tuple[tuple[str, ...], ...] = ()
     bank: CaptionBank | None = None
+    reference: OwnReference | None = None
     data: tuple[RealSpec, ...] = ()
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if len(set(self.dataset_names)) < len(self.dataset_names):
-            raise ValueError("tasks: a data set can be in a stream once only")
-        for spec in self.data:
-            _check_own(spec)
-        if self.scale not in world_names():
-            raise ValueError(f"scale {self.scale!r}: {nearest(self.scale, world_names())}")
-        groups, rates = set(self.class_groups), set(self.budget.learning_rates)
-        unknown = sorted(rates - set(self.dataset_names) - {task.name for task in self.tasks})
-        if unknown:
-            raise ValueError(f"learning_rates names tasks that the stream does not have: {', '.join(unknown)}")
-        if groups - set(self.dataset_names):
-            raise ValueError(
-                f"class_groups names no data set of the stream: {', '.join(groups - set(self.dataset_names))}"
-            )
-        aliases = [name for group in self.aliases for name in group]
-        if len(set(aliases)) < len(aliases):
-            raise ValueError("aliases: a name can be in one group only")
-        for name, group in self.class_groups.items():
-            if sorted(group.order) != list(range(len(group.order))) or len(group.order) % group.size:
-                raise ValueError(f"class_groups.{name}: order must hold every class id once and divide by size")
-        banked = {name for group in self.bank.groups for name in group} if self.bank else set()
-        if banked - set(self.dataset_names):
-            raise ValueError(
-                f"bank.groups names no data set of the stream: {', '.join(sorted(banked - set(self.dataset_names)))}"
-            )
+        Faults.raised(fitting_faults({key: getattr(self, key) for key in ProtocolFile.model_fields}))
         return self
 
     @cached_property
     def tasks(self) -> tuple[TaskSpec, ...]:
         """The tasks in training order."""
-        tasks = []
-        for place, name in enumerate(self.dataset_names):
-            group = self.class_groups.get(name)
-            if group is None:
-                tasks.append(TaskSpec(name, place))
-                continue
-            for number, start in enumerate(range(0, len(group.order), group.size), start=1):
-                end = start + group.size
-                tasks.append(TaskSpec(f"{name}-{number:02d}", place, group.order[start:end], group.order[:end]))
-        return tuple(tasks)
+        return tasks_of(self.dataset_names, self.class_groups)
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -130,17 +122,23 @@ class ProtocolFile(_Frozen):
         return tuple(task.name for task in self.tasks)
 
 
-OWN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+def tasks_of(names: Sequence[str], groups: Mapping[str, ClassGroups]) -> tuple[TaskSpec, ...]:
+    """The tasks that data sets give, in training order: each its own, or one for every group of its classes."""
+    tasks = []
+    for place, name in enumerate(names):
+        group = groups.get(name)
+        if group is None:
+            tasks.append(TaskSpec(name, place))
+            continue
+        for number, start in enumerate(range(0, len(group.order), group.size), start=1):
+            end = start + group.size
+            tasks.append(TaskSpec(f"{name}-{number:02d}", place, group.order[start:end], group.order[:end]))
+    return tuple(tasks)
 
 
-def _check_own(spec: RealSpec) -> None:
-    """Raise :class:`ValueError` for a data set of a protocol's own that would pass for another or cannot be used."""
-    if not OWN_NAME.fullmatch(spec.name):
-        raise ValueError(f"data.{spec.name}: a name has small letters, digits, dots, hyphens and underscores only")
-    if spec.name in {path.stem for folder in (CATALOGUE, MANIFESTS) for path in folder.iterdir()}:
-        raise ValueError(f"data.{spec.name}: there is a data set of this name already; choose another")
-    if not spec.captioned and not (spec.class_names and spec.templates):
-        raise ValueError(f"data.{spec.name}: class_names and templates are needed where there are no captions")
-    without = [template for template in spec.templates if "{c}" not in template]
-    if without:
-        raise ValueError(f"data.{spec.name}: the template {without[0]!r} has no place {{c}} for the class name")
+def fitting_faults(parts: Mapping[str, Any]) -> list[Fault]:
+    """What of a file's parts does not fit together; ``parts`` are those that have the right form, by attribute."""
+    known = dict(parts)
+    if "dataset_names" in known and "class_groups" in known:
+        known["task_names"] = tuple(task.name for task in tasks_of(known["dataset_names"], known["class_groups"]))
+    return stream_faults(known)

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from pydantic import PrivateAttr
 
 from vlcl_bench.common.fileio import canonical_json, sha256_text
 from vlcl_bench.data.interface import DataSet
 from vlcl_bench.data.manifest import Manifest, find_manifest, has_manifest, is_committed
 from vlcl_bench.data.open import open_dataset
+from vlcl_bench.data.own_copies import OwnCopy
 from vlcl_bench.data.world import World, world_of
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.protocols.schema import ProtocolFile, TaskSpec
 from vlcl_bench.tasks import LabelSet
 
-LATER_FIELDS = ("picture_size", "class_groups", "aliases", "bank")
+LATER_FIELDS = ("picture_size", "class_groups", "aliases", "bank", "reference")
 """Fields that version 1 of the mini protocols did not have."""
 
 
 class Protocol(ProtocolFile):
     """A frozen stream: what its file states, and what follows from it and from the manifests of its data sets."""
+
+    _copy: OwnCopy = PrivateAttr(default_factory=OwnCopy)
+
+    def of_copy(self, copy: OwnCopy) -> Self:
+        """The same stream on a certain copy of its own data sets; one without such data sets is given back as it is."""
+        if not self.data:
+            return self
+        placed = self.model_copy()
+        placed._copy = copy
+        return placed
+
+    def at(self, file: str | Path, root: Path | None) -> Self:
+        """The same stream on the copy of its own data sets below a data root; ``file`` is how messages call it."""
+        return self.of_copy(OwnCopy(str(file), root))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """See pydantic; what was computed of the original is not taken along."""
@@ -57,7 +74,7 @@ class Protocol(ProtocolFile):
     @cached_property
     def datasets(self) -> tuple[DataSet, ...]:
         """The data sets, in order; :class:`UsageError` where class groups do not cover all classes of theirs."""
-        found = tuple(open_dataset(self.source, name, self.data) for name in self.dataset_names)
+        found = tuple(open_dataset(self.source, name, self.data, self._copy) for name in self.dataset_names)
         for dataset in found:
             group, classes = self.class_groups.get(dataset.name), len(dataset.class_names)
             if group is not None and len(group.order) != classes:
@@ -90,7 +107,7 @@ class Protocol(ProtocolFile):
             if manifest is None:
                 raise IntegrityError(
                     f"there is no manifest for data set {dataset.name!r} yet",
-                    f"Make it from your copy: vlcl data verify {dataset.name} --write --data-root DIR",
+                    f"Make it from your copy: {dataset.describe_command}",
                 )
             dataset.check_manifest(manifest)
             found.append(manifest)
@@ -101,11 +118,21 @@ class Protocol(ProtocolFile):
         """Whether all manifests are the committed ones, so that everybody has the same fingerprint."""
         return all(is_committed(dataset.key) for dataset in self.datasets)
 
+    def with_manifests(self, manifests: Sequence[Manifest]) -> Self:
+        """The same protocol with these manifests, in the order of its data sets, in place of those that are here."""
+        copied = self.model_copy()
+        copied.__dict__["manifests"] = tuple(manifests)
+        return copied
+
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over all that changes a number: order, budget, transforms, classes, templates, samples.
+        """SHA-256 over all that changes a number; see :meth:`facts`."""
+        return sha256_text(canonical_json(self.facts()))
 
-        Fields that came after the first protocols count only where they are set, so that those keep theirs.
+    def facts(self) -> dict[str, Any]:
+        """All that changes a number, under the file's keys: order, budget, transforms, classes, templates, samples.
+
+        Fields that came after the first protocols count only where they are set, so that those keep their fingerprint.
         """
         facts = self.model_dump(mode="json", by_alias=True, exclude={"title", "description", "data"})
         for later in LATER_FIELDS:
@@ -117,7 +144,7 @@ class Protocol(ProtocolFile):
         ]
         if self.bank is not None:
             facts["bank_captions"] = sha256_text("\n".join(self.bank_captions))
-        return sha256_text(canonical_json(facts))
+        return facts
 
     @cached_property
     def distinct_names(self) -> tuple[str, ...]:

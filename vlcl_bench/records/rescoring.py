@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vlcl_bench.errors import IntegrityError, UsageError
+from vlcl_bench.errors import IntegrityError
 from vlcl_bench.protocols.load import load_protocol, protocol_names
 from vlcl_bench.records.files import verified_predictions
 from vlcl_bench.records.schema import Record
+from vlcl_bench.records.streams import stream_of
 from vlcl_bench.scoring.ground_truth import ground_truth
 from vlcl_bench.scoring.joint import JointReference, known_joint, read_joint, with_joint
 
@@ -16,23 +17,10 @@ from vlcl_bench.scoring.joint import JointReference, known_joint, read_joint, wi
 def rescored(folder: Path, record: Record, protocol_file: Path | None = None) -> dict[str, Any]:
     """Matrices and metrics of a run, recomputed.
 
-    Raises :class:`IntegrityError` where the predictions are damaged, or where the protocol here is not the one
-    that the run was made under (its scores would mean something else). ``protocol_file`` is the TOML file of a
-    protocol that does not come with the package.
+    Raises :class:`IntegrityError` where the predictions are damaged, and what :func:`stream_of` raises.
+    ``protocol_file`` is the TOML file of a protocol that does not come with the package.
     """
-    name = record.identity.protocol
-    if protocol_file is None and name not in protocol_names():
-        raise UsageError(
-            f"{folder} was run under the protocol {name!r}, which this vlcl-bench does not have",
-            "Name its TOML file with protocol (--protocol). Known: " + ", ".join(protocol_names()) + ".",
-        )
-    protocol = load_protocol(name if protocol_file is None else str(protocol_file))
-    if protocol.fingerprint != record.identity.protocol_fingerprint:
-        raise IntegrityError(
-            f"{folder} was run under {protocol.name} with fingerprint {record.identity.protocol_fingerprint[:12]}; "
-            f"the protocol here has {protocol.fingerprint[:12]}",
-            "Score it with the version of vlcl-bench that made it, or run it again.",
-        )
+    protocol = stream_of(folder, record, protocol_file)
     return ground_truth(protocol).rescore(verified_predictions(folder, record))
 
 

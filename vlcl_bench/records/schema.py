@@ -6,9 +6,16 @@ and count again from ``predictions.parquet`` and the manifests. It names no host
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired, Self
+from typing import Annotated, Any, ClassVar, Literal, NotRequired, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from typing_extensions import TypedDict
 
 from vlcl_bench.common.fileio import canonical_json, sha256_text
@@ -18,6 +25,9 @@ Count = Annotated[int, Field(ge=0, le=2**60)]
 """What can be measured: other people's records are read, too, and no number in them may break the board."""
 ALLOWED_CHANGED, ALLOWED_ALTERED, UNLIKELY = 0.005, 0.05, 0.001
 """Shares of answers asked again that may change, and the probability below which more than that is no chance."""
+
+
+OWN_SOURCE = "backbone_source_sha256"
 
 
 class _Model(BaseModel):
@@ -30,6 +40,21 @@ class _Model(BaseModel):
     def model_dump_json(self, **options: Any) -> str:
         """See pydantic; under the keys of a record's file."""
         return super().model_dump_json(**{"by_alias": True, **options})
+
+
+class _Growing(_Model):
+    """Facts that later versions add to: a ``newer`` field that says nothing is not written.
+
+    So an older record that is read and written again keeps its bytes.
+    """
+
+    newer: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = serialise(self)
+        fields = type(self).model_fields
+        return {key: value for key, value in found.items() if key not in self.newer or value != fields[key].default}
 
 
 def _in_file(key: str, **more: Any) -> Any:
@@ -51,11 +76,18 @@ class Identity(_Model):
     seed: Annotated[int, Field(ge=-(2**60), le=2**60)]
     reference: dict[str, str] = _in_file("auxiliary", default={})
     """The data beside the tasks that the method used: what it is, and its fingerprint."""
+    backbone_source_sha256: str = ""
+    """What the backbone's own Python file says; empty, and not in the record, for one that is known by name."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dumped = dump(self)
+        return dumped if self.backbone_source_sha256 else {k: v for k, v in dumped.items() if k != OWN_SOURCE}
 
     def facts(self) -> dict[str, Any]:
-        """What is hashed, under the file's keys; reference data only where there are some.
+        """What is hashed, under the file's keys; reference data and a backbone's source only where there are some.
 
-        So runs without reference data keep the hash that they had before there were any.
+        So runs without them keep the hash that they had before there were any.
         """
         facts = self.model_dump(mode="json")
         return facts if self.reference else {key: value for key, value in facts.items() if key != "auxiliary"}
@@ -66,8 +98,10 @@ class Identity(_Model):
         return sha256_text(canonical_json(self.facts()))[:16]
 
 
-class Provenance(_Model):
+class Provenance(_Growing):
     """On what the run ran: enough to know whether equal bytes can be expected."""
+
+    newer: ClassVar[frozenset[str]] = frozenset({"precision"})
 
     vlcl_bench: str
     python: str
@@ -87,12 +121,21 @@ class Provenance(_Model):
     diffusers: str = ""
     transformers: str = ""
     isolation: str = ""
+    precision: str = ""
+    """The type of the backbone's parameters; older records do not say, theirs was float32."""
 
 
-class Cost(_Model):
-    """Seconds by phase and memory, measured by the harness; ``resumed`` counts how often the run was continued."""
+class Cost(_Growing):
+    """Seconds by phase and memory, measured by the harness; ``resumed`` counts how often the run was continued.
+
+    ``seconds_total`` counts from the command on; in older records, whose ``seconds_prepare`` is ``None``, from the
+    moment at which all was prepared.
+    """
+
+    newer: ClassVar[frozenset[str]] = frozenset({"seconds_prepare"})
 
     seconds_total: Seconds
+    seconds_prepare: Seconds | None = None
     seconds_learn: list[Seconds]
     seconds_evaluate: list[Seconds]
     seconds_other: Seconds
@@ -127,6 +170,10 @@ class Usage(_Model):
     blank_pictures: Count = 0
     made_pictures: Count | None = None
     """Of the generated ones those made by this run, not found in the store; older records do not say."""
+    own_steps: Count | None = None
+    """Optimiser steps beside the common loop, which the budget does not count; older records do not say."""
+    own_samples: Count | None = None
+    """What was shown in them, as the method says; older records do not say."""
     task_budget: Count
 
 
@@ -221,6 +268,16 @@ class DataOrigin(_Model):
     manifest: str
     status: Literal["committed", "first-use"]
     source: str
+    repeats: dict[str, Count] = {}
+    """Equal pictures by kind, as :mod:`vlcl_bench.data.repeats` counts them; absent where there are none, and in older
+    records."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        facts: dict[str, Any] = handler(self)
+        if not self.repeats:
+            facts.pop("repeats", None)
+        return facts
 
 
 class Record(_Model):
@@ -251,6 +308,15 @@ class Record(_Model):
     """How the backbone's canary check went: ``known``, ``required`` or ``first-use``."""
     defaults: dict[str, Any] | None = None
     """The settings that the method has by default on this protocol; ``None`` in records that do not say."""
+    reference_notes: list[str] = []
+    """What was said of the reference data when the run began; absent where there was nothing to say."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty_notes(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        facts: dict[str, Any] = handler(self)
+        if not self.reference_notes:
+            facts.pop("reference_notes", None)
+        return facts
 
     @property
     def first_predictions_sha256(self) -> str:

@@ -169,6 +169,15 @@ _COSTS = (
         "generated_pictures", "Generated", "Pictures asked of a generator.",
         "samples", lambda run: run.usage.generated_pictures, COUNT, 0, "less", places=BOARD,
     ),
+    Column(
+        "own_steps", "Own steps", "Optimiser steps beside the common loop, for networks of the method's own; no budget "
+        "counts them. Records made before they were counted do not say.",
+        "samples", lambda run: run.usage.own_steps, COUNT, 0, "less", places=BOARD,
+    ),
+    Column(
+        "own_samples", "Own samples", "Samples that the method says it showed in steps of its own.",
+        "samples", lambda run: run.usage.own_samples, COUNT, 0, "less", places=frozenset({"files", "entry"}),
+    ),
 )  # fmt: skip
 
 _KINDS = (

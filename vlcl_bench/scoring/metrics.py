@@ -35,7 +35,7 @@ class Metrics:
     """
 
     transfer: float | None
-    avg: float
+    avg: float | None
     last: float
     bwt: float | None
     fwt: float | None
@@ -178,6 +178,8 @@ BY_TASK: Mapping[str, Callable[[ScoreMatrix], PerTask]] = {
     "intransigence": _intransigence,
 }
 """Of each headline number its values by task, whose mean it is; those of two are not stated in :class:`Metrics`."""
+OF_UNLEARNED = ("transfer", "avg", "fwt", "fwt_raw", "zsd")
+"""Numbers that need scores of tasks before they are learned: what stands above R's diagonal."""
 
 
 def continual_metrics(
@@ -186,6 +188,7 @@ def continual_metrics(
     joint: npt.ArrayLike | None = None,
     *,
     tiny: bool = False,
+    lower: bool = False,
 ) -> Metrics:
     """All metrics of ``R`` (T, T) in percent and, where known, of row 0 ``zero_shot`` (T,).
 
@@ -205,10 +208,14 @@ def continual_metrics(
     FWT, ZSD and zero-shot need row 0, and intransigence the row ``joint``; Transfer, BWT, FWT, ZSD and
     forgetting need T ≥ 2; else they are ``None``. Raises :class:`UsageError` for anything that is not a square
     matrix of numbers from 0 to 100, and for a matrix that looks like fractions (nothing above 1, something
-    above 0) unless ``tiny`` vouches for percent.
+    above 0) unless ``tiny`` vouches for percent. With ``lower`` only what stands on and below the diagonal was
+    evaluated: the rest of R is not looked at, and what needs it is ``None``.
     """
-    scores = ScoreMatrix.of(R, zero_shot, joint, tiny=tiny)
+    matrix = _lower_half(R) if lower else R
+    scores = ScoreMatrix.of(matrix, zero_shot, joint, tiny=tiny)
     by_task = {name: values(scores) for name, values in BY_TASK.items()}
+    if lower:
+        by_task |= dict.fromkeys(OF_UNLEARNED, (None,) * scores.T)
     parts: dict[str, Any] = {name: _mean_defined(values) for name, values in by_task.items()}
     parts |= {name: by_task[name.removesuffix(_SUFFIX)] for name in PER_TASK}
     return Metrics(**parts)
@@ -221,6 +228,15 @@ def format_metric(value: float | None) -> str:
     if not math.isfinite(value):
         raise UsageError(f"a metric must be a finite number, not {value}")
     return f"{float(np.around(value, 1)) + 0.0:.1f}"
+
+
+def _lower_half(R: npt.ArrayLike) -> npt.ArrayLike:
+    """``R`` with zeros above the diagonal; what is no matrix stays as it is, to be refused."""
+    try:
+        matrix = np.asarray(R, np.float64)
+    except (TypeError, ValueError):
+        return R
+    return np.where(np.tri(*matrix.shape), matrix, 0.0) if matrix.ndim == 2 else R
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -27,7 +27,7 @@ class SubmissionDeclarations:
 
         One whose ``submission.toml`` cannot be read declares nothing.
         """
-        home = folder.parents[1]
+        home = folder.absolute().parents[1]
         if folder.parent.name != "runs" or not (home / MANIFEST_NAME).exists():
             return None
         submission, identity = self._submission(home), record.identity

@@ -44,7 +44,7 @@ def _zero_shot(record: Record) -> Record | None:
     """The committed run of zero-shot under the same protocol and from the backbone of that name."""
     for path in sorted(REFERENCE.glob("*/")):
         known = read_record(path)
-        same = ("protocol", "protocol_fingerprint", "backbone")
+        same = ("protocol", "protocol_fingerprint", "backbone", "backbone_source_sha256")
         if all(getattr(known.identity, key) == getattr(record.identity, key) for key in same):
             return known
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -15,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vlcl_bench.common.fileio import machine_error
+from vlcl_bench.common.locks import left_behind, take
 from vlcl_bench.engine.journal import JOURNAL_NAME, LOCK_NAME
 from vlcl_bench.engine.prepare import Request
-from vlcl_bench.errors import UsageError, VlclError
+from vlcl_bench.errors import MachineError, UsageError, VlclError
 from vlcl_bench.records.files import RECORD_NAME, read_record
 from vlcl_bench.records.schema import Record
 from vlcl_bench.sweep.plan import Planned
@@ -50,6 +51,8 @@ class Job:
     returns: int = 0
     rests_until: float = 0.0
     log_from: int = 0
+    held: bool = False
+    """Whether another process is at work in the run's folder, when last looked at."""
     _seen: tuple[int, int] = field(default=(-1, 0))
 
     @property
@@ -93,12 +96,9 @@ def is_held(planned: Planned) -> bool:
         return False
     with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
+            return not take(handle, planned.folder / LOCK_NAME, shared=True)
+        except MachineError:  # no locks here: the run itself will say so
             return False
-    return False
 
 
 def command(request: Request) -> list[str]:
@@ -136,7 +136,10 @@ def run_all(jobs: Sequence[Job], at_once: int, threads: int, look: Callable[[], 
             for job in list(waiting):
                 if len(running) >= at_once:
                     break
-                if time.monotonic() < job.rests_until or is_held(job.planned):
+                if time.monotonic() < job.rests_until:
+                    continue
+                job.held = is_held(job.planned)
+                if job.held:
                     continue
                 waiting.remove(job)
                 if is_finished(job.planned):  # another process has done it
@@ -161,7 +164,11 @@ def run_all(jobs: Sequence[Job], at_once: int, threads: int, look: Callable[[], 
 
 def _start(job: Job, threads: int) -> None:
     log = log_path(job.planned)
-    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.open("ab").close()
+    except OSError as error:
+        raise machine_error(error, log) from error
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     with log.open("ab") as errors:
         job.log_from = os.fstat(errors.fileno()).st_size  # what stands there is of earlier attempts
@@ -192,6 +199,12 @@ def _end(job: Job) -> None:
         job.returns, job.rests_until = job.returns + 1, time.monotonic() + REST
     else:
         job.state, job.error = "failed", (errors[-1:] or [_ended(code, lines)])[0]
+
+
+def waits_for(job: Job) -> str:
+    """What a run waits for that another process seems to be doing, and what to do where none is."""
+    lock = job.planned.folder / LOCK_NAME
+    return f"waiting: {AT_WORK} {job.planned.folder}. {left_behind(lock)}"
 
 
 def _take_record(job: Job, why: str = "") -> None:

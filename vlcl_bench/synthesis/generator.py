@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vlcl_bench.common.fileio import read_json, sha256_file, sha256_text
+from vlcl_bench.common.fileio import read_json, refusal_in, sha256_file, sha256_text
 from vlcl_bench.data.world import worlds
 from vlcl_bench.errors import MachineError, UsageError, VlclError
 from vlcl_bench.synthesis.prompts import Ordered
@@ -98,6 +98,8 @@ def downloaded(pipeline: str) -> Path:
     try:
         folder = snapshot_download(name, revision=revision or None, allow_patterns=wanted, ignore_patterns=list(UNUSED))
     except Exception as error:
+        if (refused := refusal_in(error)) is not None:
+            raise refused from error
         expected = LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError, ValueError
         # The hub's library has changed its web client more than once (requests, httpx, httpx2).
         web = any(kind.__module__.startswith("httpx") for kind in type(error).__mro__)

@@ -117,7 +117,7 @@ def check(
         )
     with reporter.phase(f"loading {chosen}"):
         loaded = load_backbone(chosen)
-    check_picture_size(loaded, protocol)
+    check_picture_size(loaded, protocol, chosen=backbone is not None)
     where = choose_device(device)
     make_ready(loaded, where)
     describe_data(protocol, places, reporter)

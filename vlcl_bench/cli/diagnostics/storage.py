@@ -26,12 +26,16 @@ def disk(store_root: Path | None = None) -> Iterator[Diagnosis]:
     from vlcl_bench.data.inventory import folder_bytes
     from vlcl_bench.data.store import default_root
 
-    root = store_root or default_root()
+    try:
+        root, kept = store_root or default_root(), data_home()
+    except VlclError as error:
+        yield Diagnosis("disk", "problem", error.message, error.hint, {})
+        return
     stored = folder_bytes(root)
     places = (
         ("store", root, FULL_STORE - stored, "VLCL_STORE"),
         ("runs", Path("runs").absolute(), RUN_SPACE, None),
-        ("data home", data_home(), 1e7, "VLCL_DATA_HOME"),
+        ("data home", kept, 1e7, "VLCL_DATA_HOME"),
     )
     for what, place, needed, variable in places:
         there = existing(place)
@@ -39,7 +43,10 @@ def disk(store_root: Path | None = None) -> Iterator[Diagnosis]:
         facts = {"what": what, "path": str(place), "free_bytes": free, "needed_bytes": max(0, int(needed))}
         move = f"Set {variable} to a folder elsewhere" if variable else "Work in another folder"
         text = f"{what}: {gigabytes(free)} free at {place}"
-        if not writable(there):
+        file = next((above for above in (place, *place.parents) if above.is_file()), None)
+        if file is not None:
+            yield Diagnosis("disk", "problem", f"{what}: {file} is a file, not a folder", f"{move}.", facts)
+        elif not writable(there):
             yield Diagnosis("disk", "problem", f"{what}: {there} cannot be written", f"{move}.", facts)
         elif free < needed:
             hint = f"The full protocols need {gigabytes(needed)} here, the mini ones far less. {move}, or free some."
@@ -53,7 +60,10 @@ def store(root: Path | None = None) -> Iterator[Diagnosis]:
     from vlcl_bench.data.inventory import folder_bytes
     from vlcl_bench.data.store import default_root
 
-    root = root or default_root()
+    try:
+        root = root or default_root()
+    except VlclError:  # said beside the free space
+        return
     entries = sorted(path.parent.name for path in root.glob("*/index.json"))
     size = folder_bytes(root)
     text = f"{len(entries)} data sets, {gigabytes(size)} in {root}"

@@ -10,8 +10,9 @@ import numpy as np
 
 from vlcl_bench.common.fileio import canonical_json, read_json, sha256_text, write_atomic
 from vlcl_bench.common.places import data_home
+from vlcl_bench.data.own_copies import OwnCopy, key_of
 from vlcl_bench.data.real.spec import Entry, RealSpec
-from vlcl_bench.errors import UsageError, nearest
+from vlcl_bench.errors import IntegrityError, UsageError, nearest
 
 if TYPE_CHECKING:
     from vlcl_bench.data.manifest import Manifest
@@ -22,12 +23,14 @@ class RealDataSet(DataSet):
     """A real data set, from folders below the data root or from the hub.
 
     ``own`` ones are described by a protocol's own file and not by the catalogue. Their manifests are filed under the
-    description's hash too, so that two descriptions of one name never meet.
+    description's hash and the data root too, so that neither two descriptions of one name nor two copies ever meet;
+    ``copy`` says which copy is meant.
     """
 
-    def __init__(self, spec: RealSpec, own: bool = False) -> None:
-        self.spec = spec
+    def __init__(self, spec: RealSpec, own: bool = False, copy: OwnCopy | None = None) -> None:
+        self.spec = spec.as_own() if own else spec
         self.own = own
+        self.copy = copy or OwnCopy()
         self.name = spec.name
         self.class_names = spec.class_names
         self.templates = spec.templates
@@ -38,8 +41,31 @@ class RealDataSet(DataSet):
     @property
     def key(self) -> str:
         """See :attr:`DataSet.key`."""
-        described = sha256_text(canonical_json(self.spec.model_dump(mode="json")))
-        return f"{self.name}-{described[:12]}" if self.own else self.name
+        if not self.own:
+            return self.name
+        return key_of(self.name, sha256_text(canonical_json(self.spec.model_dump(mode="json"))), self.copy)
+
+    @property
+    def accept_command(self) -> str:
+        """The command that makes the pictures that are here now the right ones."""
+        return f"vlcl data verify {self.name} {self.copy.options()} --renew"
+
+    @property
+    def describe_command(self) -> str:
+        """See :attr:`DataSet.describe_command`."""
+        options = self.copy.options() if self.own else "--data-root DIR"
+        return f"vlcl data verify {self.name} {options} --write"
+
+    @property
+    def advice(self) -> str:
+        """See :attr:`DataSet.advice`."""
+        if not self.own:
+            return super().advice
+        return (
+            f"If the change is meant, accept it: {self.accept_command}\n"
+            "Runs are then made anew, and those on the earlier pictures stay as they are. If it is not meant, put the "
+            "earlier pictures back."
+        )
 
     def check_manifest(self, manifest: Manifest) -> None:
         """See :meth:`DataSet.check_manifest`; counts and labels too must be the protocol's."""
@@ -62,17 +88,31 @@ class RealDataSet(DataSet):
         """
         from vlcl_bench.data.real.assemble import assemble
         from vlcl_bench.data.real.captions import CAPTION_LAYOUTS
+        from vlcl_bench.data.real.file_names import on_disk
         from vlcl_bench.data.real.layouts import LAYOUTS, locate
+        from vlcl_bench.data.real.survey import Survey, survey
 
         spec, hub = self.spec, self.spec.hub
         copied = hub is not None and places.hub_root is not None and (places.hub_root / hub.repo).is_dir()
-        here = places.root is not None and any((places.root / folder).is_dir() for folder in spec.folders)
+        here = places.root is not None and any(on_disk(places.root, folder).is_dir() for folder in spec.folders)
         if places.root is None or (copied and not here):
             return self._from_hub(places, manifest)
         readers = LAYOUTS | CAPTION_LAYOUTS
         if spec.layout not in readers:
             raise UsageError(f"no folder layout {spec.layout!r}", nearest(spec.layout, readers))
-        return Collection(assemble(spec, readers[spec.layout](locate(spec, places.root), spec)), "folder")
+        folder = locate(spec, places.root)
+        entries, left_out = readers[spec.layout](folder, spec), Survey()
+        if self.own or spec.test != 0:  # a million reference pictures are not looked through twice
+            left_out = survey(folder, spec)
+        if self.own:
+            left_out.refuse(spec, folder)
+            entries = [replace(e, original=replace(e.original, accept=self.accept_command)) for e in entries]  # type: ignore[type-var]
+        try:
+            return Collection(assemble(spec, entries), "folder", passed_over=left_out.words())
+        except IntegrityError as error:
+            if self.own and left_out.words():
+                error.message += f" ({left_out.words()})"
+            raise
 
     def _from_hub(self, places: Places, manifest: Manifest | None) -> Collection:
         from vlcl_bench.data.real.assemble import assemble
@@ -80,8 +120,12 @@ class RealDataSet(DataSet):
 
         if self.spec.hub is None:
             raise UsageError(
-                f"{self.name}: no copy on the hub gives this protocol's split",
-                f"Unpack the official archive ({self.spec.source}) into DIR/{self.spec.folders[0]} and add "
+                f"{self.name}: no folder with the pictures was named"
+                if self.own
+                else f"{self.name}: no copy on the hub gives this protocol's split",
+                f"Put it into DIR/{self.spec.folders[0]} and add --data-root DIR."
+                if self.own
+                else f"Unpack the official archive ({self.spec.source}) into DIR/{self.spec.folders[0]} and add "
                 "--data-root DIR.",
             )
         pinned = self.spec.hub.revision or (manifest.hub_revision(self.spec.hub.repo) if manifest else None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlcl_bench.common.fileio import refusal_in
 from vlcl_bench.data.real.spec import HubSpec
 from vlcl_bench.errors import IntegrityError, MachineError, UsageError, VlclError
 
@@ -108,7 +109,14 @@ def _translated(error: Exception, repo: str) -> VlclError:
 
     if isinstance(error, VlclError):
         return error
+    if (refused := refusal_in(error)) is not None:
+        return refused
     reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, NotImplementedError) and "flock" in reason:
+        return MachineError(
+            f"the cache of the hub's data sets lies on a file system without locks: {reason}",
+            "HF_HOME names another folder, on a local disk for instance.",
+        )
     elsewhere = ELSEWHERE.format(repo=repo)
     if isinstance(error, GatedRepoError) or "is a gated dataset" in reason:
         return MachineError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vlcl_bench.data.real import layouts_arrays, layouts_folders, layouts_lists
+from vlcl_bench.data.real.file_names import on_disk
 from vlcl_bench.data.real.layouts_common import Reader
 from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.errors import UsageError
@@ -35,10 +36,17 @@ def locate(spec: RealSpec, root: Path) -> Path:
     Raises :class:`UsageError` with the exact folder to make, where the data set is available, and the alternatives.
     """
     for folder in spec.folders:
-        if (root / folder).is_dir():
-            return root / folder
+        if on_disk(root, folder).is_dir():
+            return on_disk(root, folder)
     others = f" ({', '.join(spec.folders[1:])} would do as well)" if len(spec.folders) > 1 else ""
+    absent = f"{spec.name} is not in {root}: there is no folder {spec.folders[0]}{others}"
+    if spec.is_own:
+        raise UsageError(
+            absent,
+            f"Put it there so that there is {root / spec.folders[0]}, or name the folder that holds it with "
+            "--data-root. `folders` under [[data]] in the protocol's file says what it is called.",
+        )
     raise UsageError(
-        f"{spec.name} is not in {root}: there is no folder {spec.folders[0]}{others}",
+        absent,
         f"Get it from {spec.source} and unpack it so that {root / spec.folders[0]} is there.",
     )

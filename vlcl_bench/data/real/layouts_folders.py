@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from vlcl_bench.data.originals import FilePicture
+from vlcl_bench.data.real.file_names import composed, on_disk
 from vlcl_bench.data.real.layouts_common import (
     Listed,
     Split,
@@ -31,8 +33,7 @@ def class_folders(root: Path, spec: RealSpec) -> list[Entry]:
     if "split_list" in spec.options:
         return _by_list(root, root / spec.options["split_list"], spec)
     split: Split = "train" if spec.split == "official" else "pool"
-    inside = f"{spec.options['inside']}/" if "inside" in spec.options else ""
-    return _by_class(root, [f"{name}/{inside}" for name in spec.names_in_source], split, spec)
+    return _by_class(root, _inside_classes(spec), split, spec)
 
 
 def _by_list(root: Path, path: Path, spec: RealSpec) -> list[Entry]:
@@ -45,36 +46,35 @@ def _by_list(root: Path, path: Path, spec: RealSpec) -> list[Entry]:
             f"{spec.name}: {path} is missing, the list that says which pictures are for training and for testing",
             f"`vlcl data card {spec.name}` says where to get it; put it into {root}.",
         )
-    number = {name: label for label, name in enumerate(spec.names_in_source)}
+    number = {composed(name): label for label, name in enumerate(spec.names_in_source)}
     split: Split | None = None
     listed: list[Listed] = []
     for line in lines_of(path, spec):
         name, slash, file = line.partition("/")
         if line in ("train", "test"):
             split = "train" if line == "train" else "test"
-        elif split is None or name not in number or not slash or "/" in file or not file:
+        elif split is None or composed(name) not in number or not slash or "/" in file or not file:
             raise IntegrityError(
                 f"{spec.name}: {path} has the line {line!r}, expected 'train' or 'test', and below it "
                 f"<class>/<file>, such as {spec.names_in_source[0]}/art_0.jpg",
                 f"Get the list again; `vlcl data card {spec.name}` says where.",
             )
         else:
-            listed.append((line, split, number[name]))
+            listed.append((line, split, number[composed(name)]))
     return listed_files(root, listed, spec)
 
 
 def split_folders(root: Path, spec: RealSpec) -> list[Entry]:
     """``train|test/<class>/*``, for your own streams; classes in the specification's order, files sorted."""
-    splits: tuple[Split, ...] = ("train",) if spec.test == 0 else ("train", "test")
     entries = []
-    for split in splits:
+    for split in _splits(spec):
         if not (root / split).is_dir():
             raise IntegrityError(
                 f"{spec.name}: {root / split} is missing",
                 f"The layout is {root}/train/<class>/<picture> and {root}/test/<class>/<picture>.",
             )
         same_names(folders_in(root / split, spec), spec, root / split, ordered=False)
-        entries += _by_class(root, [f"{split}/{name}/" for name in spec.names_in_source], split, spec)
+        entries += _by_class(root, _of_split(split, spec), split, spec)
     return entries
 
 
@@ -88,12 +88,39 @@ def sun(root: Path, spec: RealSpec) -> list[Entry]:
     for name in spec.names_in_source:
         if not (root / name[1:]).is_dir():
             raise IntegrityError(f"{spec.name}: the class folder {root / name[1:]} is missing", restore(spec))
-    return _by_class(root, [f"{name[1:]}/" for name in spec.names_in_source], "pool", spec)
+    return _by_class(root, _of_sun(spec), "pool", spec)
 
 
 def _by_class(root: Path, folders: list[str], split: Split, spec: RealSpec) -> list[Entry]:
+    """The pictures of each class's folder; their names have composed accents, their paths are those on disk."""
+    places = [on_disk(root, folder) for folder in folders]
     return [
-        Entry(f"{folder}{file}", split, label, FilePicture(str(root / folder / file)))
-        for label, folder in enumerate(folders)
-        for file in pictures_in(root / folder, spec)
+        Entry(composed(f"{folder}{file}"), split, label, FilePicture(str(place / file)))
+        for label, (folder, place) in enumerate(zip(folders, places, strict=True))
+        for file in pictures_in(place, spec)
     ]
+
+
+def _splits(spec: RealSpec) -> tuple[Split, ...]:
+    return ("train",) if spec.test == 0 else ("train", "test")
+
+
+def _of_split(split: str, spec: RealSpec) -> list[str]:
+    return [f"{split}/{name}/" for name in spec.names_in_source]
+
+
+def _inside_classes(spec: RealSpec) -> list[str]:
+    inside = f"{spec.options['inside']}/" if "inside" in spec.options else ""
+    return [f"{name}/{inside}" for name in spec.names_in_source]
+
+
+def _of_sun(spec: RealSpec) -> list[str]:
+    return [f"{name[1:]}/" for name in spec.names_in_source]
+
+
+CLASS_FOLDERS: dict[str, Callable[[RealSpec], list[str]]] = {
+    "class_folders": _inside_classes,
+    "folder": lambda spec: [folder for split in _splits(spec) for folder in _of_split(split, spec)],
+    "sun": _of_sun,
+}
+"""By layout, the folders below a data set's own that hold a class's pictures each."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vlcl_bench.data.real.file_names import composed
 from vlcl_bench.data.real.layouts_common import Listed, Split, lines_of, listed_files, missing, restore, same_names
 from vlcl_bench.data.real.spec import Entry, RealSpec
 from vlcl_bench.errors import IntegrityError
@@ -23,15 +24,15 @@ def aircraft(root: Path, spec: RealSpec) -> list[Entry]:
     """
     data = root / "data" if (root / "data").is_dir() else root
     same_names(lines_of(data / "variants.txt", spec), spec, data / "variants.txt")
-    number = {name: label for label, name in enumerate(spec.names_in_source)}
+    number = {composed(name): label for label, name in enumerate(spec.names_in_source)}
     listed: list[Listed] = []
     for split in SPLITS:
         path = data / f"images_variant_{split}.txt"
         for line in lines_of(path, spec):
             picture, _, name = line.partition(" ")
-            if name not in number:
+            if composed(name) not in number:
                 raise IntegrityError(f"{spec.name}: {path} has no known variant in the line {line!r}", restore(spec))
-            listed.append((f"images/{picture}.jpg", split, number[name]))
+            listed.append((f"images/{picture}.jpg", split, number[composed(name)]))
     return _below("data/", listed_files(data, listed, spec))
 
 
@@ -45,9 +46,9 @@ def dtd(root: Path, spec: RealSpec) -> list[Entry]:
     same_names(
         sorted({line.split("/")[0] for lines in lists.values() for line in lines}), spec, root / "labels", ordered=False
     )
-    number = {name: label for label, name in enumerate(spec.names_in_source)}
+    number = {composed(name): label for label, name in enumerate(spec.names_in_source)}
     listed: list[Listed] = [
-        (f"images/{line}", split, number[line.split("/")[0]]) for split in SPLITS for line in lists[split]
+        (f"images/{line}", split, number[composed(line.split("/")[0])]) for split in SPLITS for line in lists[split]
     ]
     return listed_files(root, listed, spec)
 
@@ -67,9 +68,10 @@ def food(root: Path, spec: RealSpec) -> list[Entry]:
         except json.JSONDecodeError as error:
             raise IntegrityError(f"{spec.name}: {path} is not valid JSON: {error}", restore(spec)) from error
         same_names(list(pictures), spec, path, ordered=False)
+        pictures = {composed(name): listing for name, listing in pictures.items()}
         for label, name in enumerate(spec.names_in_source):
-            for picture in pictures[name]:
-                if not picture.startswith(f"{name}/"):
+            for picture in pictures[composed(name)]:
+                if not composed(picture).startswith(f"{composed(name)}/"):
                     raise IntegrityError(f"{spec.name}: {path} has {picture} under {name!r}", restore(spec))
                 listed.append((f"images/{picture}.jpg", split, label))
     return listed_files(root, listed, spec)
@@ -91,7 +93,7 @@ def pets(root: Path, spec: RealSpec) -> list[Entry]:
                 raise IntegrityError(f"{spec.name}: {path} has the line {line!r}, expected a name and a label")
             label, breed = int(words[1]) - 1, words[0].rpartition("_")[0]
             known = spec.names_in_source[label] if 0 <= label < len(spec.names_in_source) else None
-            if breed != known:
+            if known is None or composed(breed) != composed(known):
                 raise IntegrityError(
                     f"{spec.name}: {path} gives {words[0]} the label {words[1]}, which stands for {known!r}",
                     restore(spec),

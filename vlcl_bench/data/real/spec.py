@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from vlcl_bench.common.faults import Count, Fault, Faults, Flag, Positive, wrong
 from vlcl_bench.data.originals import Original
+from vlcl_bench.data.real.names import OneLine, Title
 
 
 class _Frozen(BaseModel):
@@ -81,27 +84,27 @@ class RealSpec(_Frozen):
     """
 
     name: str
-    title: str
+    title: Title
     layout: str
-    folders: tuple[str, ...] = Field(min_length=1)
-    class_names: tuple[str, ...] = ()
+    folders: tuple[OneLine, ...] = Field(min_length=1)
+    class_names: tuple[OneLine, ...] = ()
     source_names: tuple[str, ...] | None = None
-    templates: tuple[str, ...] = ()
+    templates: tuple[OneLine, ...] = ()
     split: Literal["official", "pool-42", "per-class-42"] = "official"
     sample_pattern: str | None = None
-    train: int | None = None
-    test: int | None = None
-    pool: int | None = None
-    train_per_class: tuple[int, ...] | None = None
-    test_per_class: tuple[int, ...] | None = None
-    pool_per_class: tuple[int, ...] | None = None
+    train: Count | None = None
+    test: Count | None = None
+    pool: Count | None = None
+    train_per_class: tuple[Count, ...] | None = None
+    test_per_class: tuple[Count, ...] | None = None
+    pool_per_class: tuple[Count, ...] | None = None
     traps: tuple[Trap, ...] = ()
-    min_side: int | None = Field(default=None, gt=0)
-    max_side: int | None = Field(default=None, gt=0)
-    small: bool = False
-    captioned: bool = False
-    gallery: int | None = None
-    texts: bool = False
+    min_side: Positive | None = None
+    max_side: Positive | None = None
+    small: Flag = False
+    captioned: Flag = False
+    gallery: Positive | None = None
+    texts: Flag = False
     options: dict[str, str] = {}
     hub: HubSpec | None = None
     description: str = ""
@@ -110,10 +113,64 @@ class RealSpec(_Frozen):
     citation: str = ""
     notes: tuple[str, ...] = ()
 
+    _own: bool = PrivateAttr(default=False)
+
+    def as_own(self) -> Self:
+        """The same, described by a protocol's own file: no message then speaks of an official archive."""
+        own = self.model_copy()
+        own._own = True
+        return own
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a protocol's own file describes the data set, and not the catalogue."""
+        return self._own
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        Faults.raised([*_source_name_faults(self), *_count_faults(self)])
+        return self
+
     @property
     def names_in_source(self) -> tuple[str, ...]:
         """The classes as the official copy spells them."""
         return self.class_names if self.source_names is None else self.source_names
+
+
+def _source_name_faults(spec: RealSpec) -> list[Fault]:
+    names = spec.source_names
+    if names is None:
+        return []
+    faults = []
+    if len(names) != len(spec.class_names):
+        wanted = f"as many as class_names has ({len(spec.class_names)}): the folder of each class, in that order"
+        faults.append(Fault(("source_names",), f"found {len(names)}, expected {wanted}"))
+    if "" in names:
+        faults.append(wrong("source_names", "", "the name of a folder"))
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        faults.append(wrong("source_names", twice, "every folder once"))
+    return faults
+
+
+def _count_faults(spec: RealSpec) -> list[Fault]:
+    """Numbers that contradict each other, or a pattern that is none."""
+    faults = []
+    for split in ("train", "test", "pool"):
+        each: tuple[int, ...] | None = getattr(spec, f"{split}_per_class")
+        total: int | None = getattr(spec, split)
+        if each is not None and len(each) != len(spec.class_names):
+            said = f"found {len(each)} numbers, expected one for each of the {len(spec.class_names)} classes"
+            faults.append(Fault((f"{split}_per_class",), said))
+        elif each is not None and total is not None and sum(each) != total:
+            faults.append(wrong(split, total, f"the sum of {split}_per_class ({sum(each)})"))
+    if spec.min_side is not None and spec.max_side is not None and spec.min_side > spec.max_side:
+        faults.append(wrong("min_side", spec.min_side, f"no more than max_side ({spec.max_side})"))
+    try:
+        re.compile(spec.sample_pattern or "")
+    except re.error as error:
+        faults.append(wrong("sample_pattern", spec.sample_pattern, f"a regular expression ({error})"))
+    return faults
 
 
 @dataclass(frozen=True)

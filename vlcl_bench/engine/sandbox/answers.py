@@ -15,8 +15,8 @@ from vlcl_bench.data.pictures import Pictures
 from vlcl_bench.data.transforms import Augmentation
 from vlcl_bench.engine.footprint import TRAINED, trained_names
 from vlcl_bench.engine.learner import LearnReport
+from vlcl_bench.engine.sandbox.sent_errors import plain
 from vlcl_bench.engine.sandbox.wire import Message, WireError
-from vlcl_bench.engine.sandbox.worker_process import plain
 from vlcl_bench.errors import MethodError
 from vlcl_bench.methods.usage import Usage
 

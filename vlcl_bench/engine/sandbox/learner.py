@@ -10,14 +10,11 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
-from vlcl_bench.common.fileio import write_atomic
 from vlcl_bench.common.progress import Advance
 from vlcl_bench.data.pictures import Pictures
 from vlcl_bench.engine.footprint import trained_names, weigh
@@ -33,7 +30,7 @@ from vlcl_bench.engine.sandbox.answers import (
 )
 from vlcl_bench.engine.sandbox.wire import Message
 from vlcl_bench.engine.sandbox.worker_process import Handler, WorkerProcess
-from vlcl_bench.errors import IntegrityError, MethodError
+from vlcl_bench.errors import MethodError
 from vlcl_bench.methods.terms import Loans
 from vlcl_bench.methods.usage import GENERATED, Usage
 from vlcl_bench.records.schema import Footprint
@@ -66,6 +63,7 @@ class SandboxedLearner(Learner):
         self._parameters: dict[str, int] = {}
         self._kept: dict[str, int] = {}
         self._state: bytes | None = None
+        self._beside: str | None = None
         self._digests: dict[str, bytes] | None = None
         self._queries: dict[Query, int] = {}
         self._device_memory: int | None = None
@@ -151,24 +149,25 @@ class SandboxedLearner(Learner):
             self._trained |= self._moved | {name for name in trained or () if name in self._parameters}
         names = sorted(self._trained)
         self._state = data if stated == names else with_trained(data, names)
+        beside = reply.header.get("beside")
+        self._beside = beside if isinstance(beside, str) and len(beside) == 64 else None
         memory = reply.header.get("device_memory")
         self._device_memory = memory if type(memory) is int else None
 
-    def save(self, path: Path) -> None:
-        """See :meth:`Learner.save`."""
+    def packed_state(self) -> bytes:
+        """See :meth:`Learner.packed_state`; it is given once, for it is large."""
         if self._state is None:
             self._fetch()
-        write_atomic(path, self._state or b"")
-        self._state = None
+        data, self._state = self._state or b"", None
+        return data
 
-    def load(self, path: Path) -> None:
-        """See :meth:`Learner.load`."""
-        try:
-            data = path.read_bytes()
-            tensors, self._trained = deserialize_state(data), set(trained_names(data))
-        except (SafetensorError, OSError, ValueError) as error:
-            hint = f"Delete {path.parent.parent} and give the same command again: it starts over."
-            raise IntegrityError(f"the state {path} is damaged: {error}", hint) from error
+    def beside_state(self) -> str | None:
+        """See :meth:`Learner.beside_state`: what the process says. All that it could gain by a lie is equal answers."""
+        return self._beside
+
+    def unpack_state(self, data: bytes) -> None:
+        """See :meth:`Learner.unpack_state`."""
+        tensors, self._trained = deserialize_state(data), set(trained_names(data))
         self._digests = {name: hashlib.sha256(tensor["data"]).digest() for name, tensor in tensors.items()}
         self._state = None
         self._queries.clear()

@@ -13,6 +13,7 @@ from vlcl_bench.engine.learner import Learner
 from vlcl_bench.engine.prepare import Request
 from vlcl_bench.engine.sandbox.container import contained, require_bwrap
 from vlcl_bench.engine.sandbox.learner import SandboxedLearner
+from vlcl_bench.engine.sandbox.search_path import added_places
 from vlcl_bench.engine.sandbox.worker_process import WorkerProcess, package_root
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.methods.card import MethodCard
@@ -52,7 +53,7 @@ class Supervisor:
     def __init__(self, request: Request, device: torch.device, bwrap: str = "") -> None:
         self.request, self.device, self.bwrap = request, device, bwrap
         self.process: WorkerProcess | None = None
-        self._backbone_sha256 = ""
+        self._backbone = ("", "")
 
     def close(self) -> None:
         """End the process."""
@@ -82,10 +83,13 @@ class Supervisor:
             "augmentation": protocol.augmentation.model_dump(mode="json"),
             "scratch": str(scratch), "read": list(map(str, read)), "denied": list(map(str, denied)),
             "environment": {name: str(scratch / "caches" / name.lower()) for name in CACHES},
+            "search": added_places(),
         }  # fmt: skip
         # Importing the libraries is no call to the method, and can take long on a busy machine.
         reply = self.process.call(start, doing="starting", seconds=max(START_SECONDS, self.process.seconds))
-        self._backbone_sha256 = str(reply.header.get("backbone_sha256"))
+        self._backbone = (
+            str(reply.header.get("backbone_sha256")), str(reply.header.get("backbone_source_sha256"))
+        )  # fmt: skip
         header = {
             "call": "describe", "method": method.specification, "settings": self.request.settings,
             "scale": protocol.scale,
@@ -110,10 +114,11 @@ class Supervisor:
     def learner(self, protocol: Protocol, identity: Identity, sizes_before: Mapping[str, int], loans: Loans) -> Learner:
         """The method, made, as a learner; raises :class:`IntegrityError` where its backbone is not the run's."""
         assert self.process is not None, "described first"
-        if self._backbone_sha256 != identity.backbone_sha256:
+        if self._backbone != (identity.backbone_sha256, identity.backbone_source_sha256):
             raise IntegrityError(
-                "the method's process loaded other weights than the harness: the backbone changed meanwhile",
-                "Give the same command again.",
+                "the method's process loaded another backbone than the harness: its weights or its file changed",
+                "Give the same command again. Where it happens each time, the weights are not the same twice: a file "
+                "that draws them at random must take a generator with a fixed seed.",
             )
         learner = SandboxedLearner(self.process, protocol, identity.seed, sizes_before, loans)
         learner.build()

@@ -55,6 +55,7 @@ def die_with_parent() -> None:
 
 def error_header(error: BaseException, refused: Sequence[str]) -> dict[str, Any]:
     """What the harness is told of an error; what the audit hook ``refused`` explains more than what came of it."""
+    from vlcl_bench.engine.sandbox.search_path import missing_module
     from vlcl_bench.engine.sandbox.worker_side import require_none
     from vlcl_bench.errors import VlclError
 
@@ -66,7 +67,8 @@ def error_header(error: BaseException, refused: Sequence[str]) -> dict[str, Any]
             known = explanation
     kind = type(known).__name__ if known else "MethodError"
     text = known.message if known else f"the method raised {type(error).__name__}: {error}"
-    return {"error": kind, "message": text[:4000], "hint": known.hint if known else None}
+    hint = known.hint if known else None
+    return {"error": kind, "message": text[:4000], "hint": hint, "missing": missing_module(error)}
 
 
 class Worker:
@@ -110,6 +112,7 @@ class Worker:
         from vlcl_bench.data.transforms import Augmentation
         from vlcl_bench.engine.provenance import settle_determinism, settle_precision
         from vlcl_bench.engine.sandbox.audit import watch
+        from vlcl_bench.engine.sandbox.search_path import also_searched
         from vlcl_bench.engine.sandbox.worker_side import LentStream
         from vlcl_bench.protocols.budget import Budget
 
@@ -118,8 +121,9 @@ class Worker:
         device = torch.device(start["device"])
         settle_determinism()
         settle_precision(device)
-        self.backbone = load_backbone(start["backbone"])
-        digest = weights_sha256(self.backbone)
+        with also_searched(start["search"], start["read"]):
+            self.backbone = load_backbone(start["backbone"])
+        digest, source = weights_sha256(self.backbone), self.backbone.source_sha256
         self.backbone = self.backbone.to(device)
         budget = Budget.model_validate(start["budget"])
         self.stream = LentStream(budget, Augmentation.model_validate(start["augmentation"]))
@@ -127,7 +131,7 @@ class Worker:
         os.environ |= start["environment"]
         sys.dont_write_bytecode = True
         watch([Path(place) for place in start["read"]], [start["scratch"]], [Path(place) for place in start["denied"]])
-        return {"backbone_sha256": digest}, []
+        return {"backbone_sha256": digest, "backbone_source_sha256": source}, []
 
     def on_describe(self, message: Message) -> Reply:
         """Import the method and say what it is, with its settings."""
@@ -215,13 +219,14 @@ class Worker:
         return {}, self.learner.score(message.arrays[0], [self.queries[n] for n in message.header["queries"]])
 
     def on_save(self, message: Message) -> Reply:
-        """The method's state, and its parameters by name."""
+        """The method's state, a digest of what it holds beside it, and its parameters by name."""
         import numpy as np
         import torch
 
         state = np.frombuffer(self.learner.packed_state(), np.uint8)
         peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
-        return {"parameters": self.learner.parameter_sizes(), "device_memory": peak}, [state]
+        told = {"parameters": self.learner.parameter_sizes(), "beside": self.learner.beside_state()}
+        return {**told, "device_memory": peak}, [state]
 
     def on_load(self, message: Message) -> Reply:
         """Take up a state."""
@@ -234,6 +239,9 @@ def main() -> None:
     """Serve on the socket whose number is the only argument."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the harness's, which ends this process
+    from vlcl_bench.common.streams import settle_streams
+
+    settle_streams()
     # What the method prints must be seen even if the process is ended without warning.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     from vlcl_bench.engine.sandbox.worker_side import HarnessGoneError, Line

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from vlcl_bench.common.fileio import scratch_folder
 from vlcl_bench.engine.sandbox.limits import shown
+from vlcl_bench.engine.sandbox.sent_errors import plain, sent_error
 from vlcl_bench.engine.sandbox.wire import Incoming, Message, WireError, pack
-from vlcl_bench.errors import IntegrityError, MachineError, MethodError, UsageError, VlclError
+from vlcl_bench.errors import MachineError, MethodError, VlclError
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at the memory and the clock."""
@@ -35,9 +36,6 @@ KEPT_ENVIRONMENT = (
     "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "XDG_CACHE_HOME", "VLCL_TRACEBACK", "ATEN_", "DNNL_", "ONEDNN_",
 )  # fmt: skip
 """Variables, or beginnings of them, that a method's process gets; tokens and the places of data are not among them."""
-ERRORS: dict[str, type[VlclError]] = {
-    error.__name__: error for error in (UsageError, IntegrityError, MethodError, MachineError)
-}
 AGAIN = "Finished stages are kept: the same command goes on from there."
 Handler = Callable[[Message], tuple[dict[str, Any], Sequence[np.ndarray]] | None]
 """What answers a question of the process's, or ``None`` where none is expected."""
@@ -66,7 +64,7 @@ class WorkerProcess:
     def __init__(self, memory: int | None = None, wrap: Wrapper = lambda command, scratch: command) -> None:
         self.memory = memory
         self.seconds = 3600.0
-        self.scratch = Path(tempfile.mkdtemp(prefix="vlcl-method-")).resolve()
+        self.scratch = scratch_folder("vlcl-method-").resolve()
         self.peak = 0
         ours, theirs = socket.socketpair()
         self._line = ours
@@ -138,7 +136,7 @@ class WorkerProcess:
                         raise WireError(f"a reply with more than {most} bytes")
                     return message
                 if "error" in received:
-                    raise _sent_error(received)
+                    raise sent_error(received)
                 if "progress" in received:
                     progress(*_progress(received["progress"]))
                 else:
@@ -280,18 +278,6 @@ def _resident(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
-
-
-def _sent_error(header: dict[str, Any]) -> VlclError:
-    """An error that the process sent, of a known kind and as plain text."""
-    hint = header.get("hint")
-    kind = ERRORS.get(str(header["error"]), MethodError)
-    return kind(plain(header.get("message")), plain(hint) if hint else None)
-
-
-def plain(text: object, most: int = 4000) -> str:
-    """Text of the process's without what could drive a terminal."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in str(text)[:most])
 
 
 def _progress(sent: object) -> tuple[int, int, str]:
