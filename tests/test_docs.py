@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from support.harness import vlcl
+from support.harness import method_file, vlcl
 
+from vlcl_bench.backbones.template import rendered
 from vlcl_bench.cli.app import app
 from vlcl_bench.records.files import read_record
 from vlcl_bench.scoring.metrics import format_metric
@@ -48,6 +49,75 @@ def test_the_readme_is_short_and_its_method_is_complete_small_and_has_one_import
     assert ended.code == 0, ended.err
     record = read_record(Path(ended.json["folder"]))
     assert (record.title, record.identity.settings["pull"]) == ("Half-way", 0.5)
+
+
+def quick_run(folder: Path) -> tuple[object, ...]:
+    """The beginning of a command that runs on the start of a backbone, which is much quicker than the mini CLIP."""
+    path = folder / "quick.py"
+    path.write_text(rendered("quick", 48))
+    return "run", "--protocol", "tiny", "--backbone", path
+
+
+@pytest.mark.slow
+def test_the_backbones_page_shows_the_start_that_is_written_and_it_runs(world, tmp_path):
+    (example,) = examples(ROOT / "docs" / "own-backbone.md")
+    path = tmp_path / "my_backbone.py"
+    assert vlcl("backbones", "new", path).code == 0
+    assert path.read_text() == example
+    ended = vlcl("run", "--protocol", "tiny", "--backbone", path, "--method", "zero_shot", "--json")
+    assert ended.code == 0, ended.err
+    identity = read_record(Path(ended.json["folder"])).identity
+    assert identity.backbone == "my_backbone:MyBackbone"
+    assert len(identity.backbone_source_sha256) == 64
+
+
+@pytest.mark.slow
+def test_the_methods_page_has_a_method_that_runs_and_keeps_what_it_says(world, tmp_path):
+    (example,) = examples(ROOT / "docs" / "own-method.md")
+    method = tmp_path / "my_method.py"
+    method.write_text(example)
+    ended = vlcl(*quick_run(tmp_path), "--method", method, "--set", "weight=0.5", "--json")
+    assert ended.code == 0, ended.err
+    record = read_record(Path(ended.json["folder"]))
+    assert (record.title, record.identity.settings["weight"]) == ("Held features", 0.5)
+    assert record.footprint.bytes_by_stage == [0, 4, 8]
+
+
+@pytest.mark.slow
+def test_modes_and_gradients_are_what_the_methods_page_says(world, tmp_path):
+    body = """
+    def learn(self, task, ctx):
+        self._seen = {"learn": self.state()}
+        super().learn(task, ctx)
+        ctx.log(**{name: str(state) for name, state in self._seen.items()})
+
+    def state(self):
+        return self.training, self.backbone.training, torch.is_grad_enabled()
+
+    def start(self, task, ctx):
+        self._seen["start"] = self.state()
+
+    def loss(self, batch, logits, ctx):
+        self._seen["loss"] = self.state()
+        return self.cross_entropy(batch, logits)
+
+    def after_step(self, step):
+        self._seen["after_step"] = self.state()
+
+    def finish(self, task, ctx):
+        self._seen["finish"] = self.state()
+
+    def score(self, images, query):
+        assert self.state() == (False, False, False)
+        assert torch.is_inference_mode_enabled()
+        return super().score(images, query)
+"""
+    ended = vlcl(*quick_run(tmp_path), "--method", method_file(tmp_path, body), "--json")
+    assert ended.code == 0, ended.err
+    record = read_record(Path(ended.json["folder"]))
+    hooks = ("learn", "start", "loss", "after_step", "finish")
+    said = [{name: line[name] for name in hooks} for line in record.log if "finish" in line]
+    assert said == [dict.fromkeys(hooks, "(True, True, True)")] * 2
 
 
 def test_the_lines_of_pandas_score_a_committed_run_as_its_record_does(monkeypatch):

@@ -128,7 +128,8 @@ class AutoSeedVL2(ReplayMethod):
     def _train_generator(self, codes: Tensor, ctx: Context) -> None:
         """Consistency with both manifolds, and the bilevel objective of :meth:`_meta`.
 
-        Beside the budget: its steps are metered as the method's own, with the real features and old seeds shown in them.
+        Beside the budget: its steps are metered as the method's own, with the real features and old seeds shown in
+        them.
         """
         config, support = self.config, self.support
         optimizer = torch.optim.Adam(self.generator.parameters(), lr=config.generator_rate)

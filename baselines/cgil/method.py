@@ -19,9 +19,9 @@ class CGIL(ReplayMethod):
     are drawn from those of all past classes, for this task only. Published are the VAE of each class with a latent of
     256, a hidden layer of 512, 500 iterations at 2e-4. The published method aligns learned prompts with these features:
     here adapters learn from them, so that the methods that replay features differ in what they replay and in nothing
-    else. No budget counts the VAEs' iterations; they are metered as the method's own training. Ours too: batches of 32, the decoder's variance (see ``parts/vae.py``), dropping the encoder, which nothing
-    needs any more, and captions: each of ``pseudo_classes`` clusters has a VAE of picture and mean caption features
-    side by side.
+    else. No budget counts the VAEs' iterations; they are metered as the method's own training. Ours too: batches of 32,
+    the decoder's variance (see ``parts/vae.py``), dropping the encoder, which nothing needs any more, and captions:
+    each of ``pseudo_classes`` clusters has a VAE of picture and mean caption features side by side.
     """
 
     title = "CGIL (adapted)"

@@ -61,16 +61,16 @@ class MoEAdapter(LossMethod):
 
     A picture that an autoencoder sees is encoded once and counted as a reference picture; the steps on its features are
     metered as the method's own. Where a task has more pictures than that, every class is among them, and the record's
-    log says how many there are. With ``top`` of ``experts`` frozen a task, experts last for ``experts / top`` tasks (11 as
-    published); after that only routers learn.
+    log says how many there are. With ``top`` of ``experts`` frozen a task, experts last for ``experts / top`` tasks (11
+    as published); after that only routers learn.
 
-    Learning rates follow from the protocol's. Those published for order I are taken as multiples of MTIL's base rate, by
-    data set, in any order; where there is none, the task's rate is ``rate_factor`` times the protocol's, 100 as the most
-    frequent of them is, or ``learning_rate`` if that is set. The autoencoders' rate is theirs, as released, on whatever
-    protocol. On the mini streams the selector sees the states after half the blocks of the
-    mini CLIP's own image tower (``selector_features=tower``): of the stem and every block, these told the tasks of
-    ``mini-dev`` apart best (93 % of test pictures sent to their own task, 89 % of those of tasks to come to zero-shot).
-    The rate there, 0.01 (6e-4 times 50/3), was the best by Avg of 0.003, 0.01, 0.02 and 0.04 (81.9, 83.5, 82.7, 55.6; one seed, other
+    Learning rates follow from the protocol's. Those published for order I are taken as multiples of MTIL's base rate,
+    by data set, in any order; where there is none, the task's rate is ``rate_factor`` times the protocol's, 100 as the
+    most frequent of them is, or ``learning_rate`` if that is set. The autoencoders' rate is theirs, as released, on
+    whatever protocol. On the mini streams the selector sees the states after half the blocks of the mini CLIP's own
+    image tower (``selector_features=tower``): of the stem and every block, these told the tasks of ``mini-dev`` apart
+    best (93 % of test pictures sent to their own task, 89 % of those of tasks to come to zero-shot). The rate there,
+    0.01 (6e-4 times 50/3), was the best by Avg of 0.003, 0.01, 0.02 and 0.04 (81.9, 83.5, 82.7, 55.6; one seed, other
     random draws than now).
     """
 

@@ -103,8 +103,8 @@ class Known:
 MINI_FACTOR = 5 / 3
 """``rate_factor`` of adapters on the mini protocols, whose rate for the encoders is 6e-4: theirs becomes 1e-3.
 
-Chosen on ``mini-dev-classes`` among 3e-4, 5e-4, 1e-3, 2e-3 and 3e-3 (``docs/decisions.md``). The mini CLIP bears 60 times
-the rate that CLIP does; adapters beside it do not.
+Chosen on ``mini-dev-classes`` among 3e-4, 5e-4, 1e-3, 2e-3 and 3e-3 (``docs/decisions.md``). The mini CLIP bears 60
+times the rate that CLIP does; adapters beside it do not.
 """
 
 

@@ -39,7 +39,7 @@ class {name}(Backbone):
     def __init__(self, value={value}):
         super().__init__()
         self.colour = nn.Parameter(torch.full((3, 4), float(value)))
-        self.words = nn.Parameter(torch.eye(128, 4))
+        self.words = nn.Parameter(torch.ones(128, 4))
 
     def encode_image(self, images):
         return images.mean(dim=(2, 3)) @ self.colour

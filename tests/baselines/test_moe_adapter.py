@@ -532,8 +532,9 @@ def test_on_vit_b_16_the_harness_counts_the_published_parameters_and_eleven_more
 
 
 def test_the_published_rates_are_those_of_data_sets_of_the_full_protocol():
-    rates = sys.modules[moe_class().__module__].PUBLISHED_RATES
-    assert rates.keys() <= set(load_protocol("mtil-1").dataset_names)
+    factors, protocol = sys.modules[moe_class().__module__].PUBLISHED_FACTORS, load_protocol("mtil-1")
+    assert factors.keys() <= set(protocol.dataset_names)
+    rates = {name: factor * protocol.budget.learning_rate for name, factor in factors.items()}
     assert rates == {"aircraft": 5e-3, "cifar100": 5e-3, "eurosat": 1e-4, "mnist": 1e-4}
 
 

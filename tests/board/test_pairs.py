@@ -13,6 +13,7 @@ import vlcl_bench
 from vlcl_bench.board.build import board_of
 from vlcl_bench.board.entries import Entry
 from vlcl_bench.board.pairs import find_pair, item_scores, parsed
+from vlcl_bench.board.rows import OWN_PROTOCOL
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.protocols.load import load_protocol
 from vlcl_bench.records.files import read_record, write_record
@@ -249,6 +250,24 @@ def test_a_local_board_keeps_protocols_of_one_name_apart(here: Path) -> None:
     rows = board_of(Path("runs"), SubmissionDeclarations()).rows
     own = read_record(run_of("finetune")).identity.protocol_fingerprint
     assert {row.protocol for row in rows} == {f"fast-classes@{digest[:8]}" for digest in (own, fingerprint)}
+
+
+def test_a_local_board_scores_own_protocols_again_and_ranks_none(here: Path) -> None:
+    run = run_of("zero_shot")
+    record = read_record(run)
+    scores = {**record.scores, "metrics": {**record.scores["metrics"], "last": 99.0}}
+    write_record(run, record.model_copy(update={"scores": scores}))
+    board = board_of(Path("runs"), SubmissionDeclarations())
+    assert board.counts == {"runs": 4, "rescored": 0, "own": 4}
+    assert {row.why_unranked for row in board.rows} == {OWN_PROTOCOL}
+    (row,) = (row for row in board.rows if row.method == "zero_shot")
+    assert row.mean("last") == pytest.approx(record.scores["metrics"]["last"])
+    assert row.intervals
+    assert row.protocol_title == "for vlcl regress: four short tasks"
+    for path in Path("runs").glob(f"*/{PROTOCOL_NAME}"):
+        path.unlink()
+    reported = board_of(Path("runs"), SubmissionDeclarations())
+    assert (reported.counts["own"], {row.why_unranked for row in reported.rows}) == (0, {"self-reported"})
 
 
 def test_a_stream_is_found_with_the_manifests_that_a_record_names_or_not_at_all(here: Path) -> None:

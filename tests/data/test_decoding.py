@@ -15,6 +15,11 @@ from vlcl_bench.data.decoding import decode, examine, picture_formats
 from vlcl_bench.data.originals import BytesPicture, pixels_sha256
 from vlcl_bench.errors import IntegrityError, MachineError
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:IM image format is deprecated"),
+    pytest.mark.filterwarnings("ignore:Corrupt EXIF data"),
+]
+
 GREYS = np.array([[0, 255, 256, 257], [4369, 32767, 32768, 32896], [65279, 65280, 65534, 65535]], np.uint16)
 """Sixteen-bit values at the edges of where eight bits change."""
 UPPER = (GREYS // 256).astype(np.uint8)

@@ -182,6 +182,28 @@ def test_where_the_pictures_are_gone_that_is_said_and_nothing_refused(zoo):
     assert "not compared" in line
 
 
+def test_without_a_data_root_it_is_said_that_nothing_was_compared(zoo):
+    describe()
+    replace_picture(zoo)
+    heard = Heard()
+    check_own_data(load_protocol("zoo.toml"), Places(), heard)
+    assert heard.lines == ["zoo: without --data-root its pictures are not compared with what was described"]
+
+
+def test_a_label_that_changed_is_refused_too(zoo):
+    from dataclasses import replace
+
+    from vlcl_bench.data.manifest import write_manifest
+
+    protocol = describe()
+    manifest, key = protocol.manifests[0], protocol.datasets[0].key
+    rows = manifest.rows.copy()
+    rows["label"] = 1 - rows["label"]
+    write_manifest(replace(manifest, rows=rows), first_use_folder(), key)
+    with pytest.raises(IntegrityError, match=r"is labelled 0 .red fox. here, 1 .snow_owl. in the manifest"):
+        check()
+
+
 def test_every_message_about_own_pictures_leaves_the_official_archive_out(zoo):
     describe()
     texts = []

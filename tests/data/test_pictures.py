@@ -398,3 +398,12 @@ def test_a_replaced_file_stops_the_batches(backbone, files, tmp_path):
     task = replace(make_task(samples=9), images=EncodedPictures(originals, hashes, SIDE))
     with pytest.raises(IntegrityError, match=r"4\.png is not the picture"):
         batches(backbone, task, 2)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (3, 3)])
+@pytest.mark.parametrize("ratio", [(0.01, 0.01), (100.0, 100.0), (0.01, 100.0)])
+def test_the_middle_of_the_smallest_picture_has_a_pixel_at_least(size, ratio):
+    for scale in ((1e-9, 1e-9), (1.0, 1.0)):
+        for top, left, height, width in own_boxes(*size, Augmentation(scale=scale, ratio=ratio), 20):
+            assert 1 <= height <= size[0] - top
+            assert 1 <= width <= size[1] - left

@@ -106,6 +106,25 @@ def test_names_that_are_equal_at_times_are_said(tmp_path, clip):
     assert "under some of 2 templates" in line
 
 
+@pytest.mark.parametrize(
+    ("second", "aliases", "said"),
+    [
+        (("Wren", "emu"), [], True),
+        (("Wren", "emu"), [["wren", "Wren"]], False),
+        (("wren", "emu"), [], False),
+        (("kiwi", "emu"), [], False),
+    ],
+)
+def test_names_of_two_data_sets_that_are_one_to_the_backbone_only_are_said(tmp_path, clip, second, aliases, said):
+    tables = [own_data_set("one", classes=("wren", "owl")), own_data_set("two", classes=second)]
+    path = write_own_protocol(tmp_path / "p.toml", data=tables, tasks=["one", "two"], aliases=aliases)
+    reporter = Said()
+    check_names(load_protocol(path), clip, reporter)
+    assert [line.partition(" to vlcl")[0] for line in reporter.lines] == (
+        ["over all data sets 2 class names are the same ('wren' = 'Wren')"] * said
+    )
+
+
 def test_a_run_is_refused_before_its_data_are_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_own_data(tmp_path / "data", classes=("Wren", "wren"), train=1, test=1)

@@ -213,7 +213,9 @@ def test_a_method_whose_answers_follow_from_something_beside_its_state_is_asked_
 
 
 @pytest.mark.slow
-def test_a_run_of_an_earlier_version_that_did_not_say_is_evaluated(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_an_earlier_version_that_did_not_say_is_evaluated(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vlcl_bench.engine.learner.beside_digest", lambda method: None)
     counted = Counted(monkeypatch)
     assert vlcl(*ZERO_SHOT).code == 0

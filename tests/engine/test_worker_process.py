@@ -271,7 +271,7 @@ def test_amounts_of_memory(text: str, size: int | None) -> None:
     assert limits.parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["8 apples", "", "GiB", "-1", "0", "1e3GB"])
+@pytest.mark.parametrize("text", ["8 apples", "", "GiB", "-1", "0", "1e3GB", "1_0GiB", "1_000"])
 def test_no_amount_of_memory(text: str) -> None:
     with pytest.raises(UsageError, match="--memory-limit 8GiB"):
         limits.parse_bytes(text)
@@ -281,6 +281,6 @@ def test_time_limits() -> None:
     assert limits.Limits().seconds_at("mini") == 1800
     assert limits.Limits(limits.parse_seconds("2.5")).seconds_at("full") == 2.5
     assert limits.Limits(limits.parse_seconds("none")).seconds_at("mini") == float("inf")
-    for text in ("0", "-3", "soon", "nan", "inf"):
+    for text in ("0", "-3", "soon", "nan", "inf", "1_0", "1e400"):
         with pytest.raises(UsageError, match="--time-limit 600"):
             limits.parse_seconds(text)

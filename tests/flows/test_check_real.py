@@ -285,14 +285,14 @@ def test_swapped_lists_are_refused_at_first_use(copy: Place) -> None:
     assert "test.txt gives Abyssinian_4 the label 37" in ended.err
 
 
-def test_a_training_picture_that_was_replaced_later_is_refused_when_it_is_used(copy: Place) -> None:
+def test_training_pictures_that_were_replaced_later_are_refused_before_a_run(copy: Place) -> None:
     copy.run("before", copy.protocols.stream, "zero_shot")
     for path in (copy.data / "dtd/dtd/images").glob("*/*_000[123].jpg"):
         shutil.copy(copy.data / "dtd/dtd/images/bumpy/bumpy_0004.jpg", path)
     ended = copy("run", "--protocol", copy.protocols.stream, "--method", "finetune", "--out", copy.folder / "after")
     assert ended.code == 3
-    assert "is not the picture in the manifest" in ended.err
-    assert "dtd/dtd/images" in ended.err
+    assert "replaced (the first: images/" in ended.err
+    assert "--renew" in ended.err
 
 
 def dataset(place: Place, name: str) -> RealDataSet:

@@ -232,3 +232,30 @@ def test_known_miss_native_code_reads_labels_past_the_hook_but_not_out_of_a_cont
     assert ended.code == 0, ended.err
     found = {line["read"] for line in record("run")["log"]}
     assert found == ({b"PAR1".hex()} if kind == "process" else {"nothing"})
+
+
+def test_a_backbones_modules_on_the_search_path_are_found_and_stay_closed_to_the_method(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vlcl_bench.backbones.template import rendered
+
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "my_sizes.py").write_text("SIDE = 48\n")
+    (library / "my_secret.py").write_text("x = 1\n")
+    backbone = tmp_path / "encoder.py"
+    text = rendered("encoder", 48).replace("image_size = 48", "image_size = SIDE")
+    backbone.write_text(text.replace("import torch\n", "import torch\nfrom my_sizes import SIDE\n", 1))
+    monkeypatch.syspath_prepend(library)
+    run = ("run", "--protocol", "tiny", "--backbone", backbone, *PROCESS, "--method")
+    ended = vlcl(*run, method_file(tmp_path, "    pass"))
+    assert ended.code == 0, ended.err
+    curious = method_file(tmp_path, "    import my_secret", name="curious.py")
+    ended = vlcl(*run, curious)
+    assert ended.code == 4
+    assert f"--allow-read {library}" in ended.err
+    assert vlcl(*run, curious, "--allow-read", library).code == 0
+    reader = method_file(tmp_path, f"    open({str(library / 'my_secret.py')!r})", name="reader.py")
+    ended = vlcl(*run, reader)
+    assert ended.code == 4
+    assert "it was refused" in ended.err

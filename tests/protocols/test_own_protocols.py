@@ -185,6 +185,15 @@ def test_two_data_sets_of_one_name_are_refused(tmp_path):
     assert "data: 2 data sets are called 'birds'" in refusal(path)
 
 
+def test_a_data_set_that_is_called_like_a_group_of_another_is_refused(tmp_path):
+    tables = [own_data_set(), own_data_set("birds-01")]
+    path = tmp_path / "p.toml"
+    write_own_protocol(
+        path, data=tables, tasks=["birds", "birds-01"], tables=GROUPS.format(size=1, order=[0, 1, 2])
+    )  # fmt: skip
+    assert "2 tasks are called 'birds-01'" in refusal(path)
+
+
 def test_classes_and_captions_do_not_go_into_one_stream(tmp_path):
     captions = own_data_set("said", layout="flickr30k_karpathy", captioned=True, class_names=None, templates=None)
     path = write_own_protocol(tmp_path / "p.toml", data=[own_data_set(), captions], tasks=["birds", "said"])

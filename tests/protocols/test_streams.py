@@ -296,7 +296,7 @@ LATER = {
     "class groups": {"tables": GROUPS},
     "another order": {"tables": GROUPS.replace("2, 0, 3, 1", "0, 1, 2, 3")},
     "another group size": {"tables": GROUPS.replace("size = 2", "size = 1")},
-    "aliases": {"top": 'aliases = [["a", "b"]]'},
+    "aliases": {"top": 'aliases = [["cheese", "pear"]]'},
     "a bank": {"tables": '[bank]\nsize = 2\nseed = 0\ngroups = [["dev-food"]]'},
 }
 

@@ -521,7 +521,7 @@ rows = [{ name = "better" }, { name = "base", method = "finetune" }, { name = "a
 
     monkeypatch.setattr("vlcl_bench.records.files.read_predictions", lambda path: int(path.parent.name))
     key = SimpleNamespace(item_scores=scores)
-    monkeypatch.setattr("vlcl_bench.protocols.load.load_protocol", lambda name: None)
+    monkeypatch.setattr("vlcl_bench.records.streams.stream_of", lambda folder, record, protocol: None)
     monkeypatch.setattr("vlcl_bench.sweep.tables.ground_truth", lambda protocol: key)
     jobs = [
         SimpleNamespace(

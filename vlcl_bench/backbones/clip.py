@@ -14,8 +14,9 @@ from torch import Tensor
 
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.backbones.weights import Weights, first_line
+from vlcl_bench.backbones.wrapped import unwrapped
 from vlcl_bench.data.world import worlds
-from vlcl_bench.errors import IntegrityError, MachineError
+from vlcl_bench.errors import IntegrityError, MachineError, VlclError
 
 
 class OpenClipBackbone(Backbone):
@@ -120,6 +121,7 @@ def load(weights: Weights) -> OpenClipBackbone:
     Raises :class:`MachineError` for what is missing on this machine (a package, a tokenizer, a readable file) and
     :class:`IntegrityError` for weights that do not fit or are damaged.
     """
+    note = ""
     with quiet():
         try:
             built = open_clip.create_model(
@@ -139,10 +141,7 @@ def load(weights: Weights) -> OpenClipBackbone:
         except OSError as error:
             raise MachineError(f"{weights.checkpoint} cannot be read: {error.strerror or error}") from error
         except Exception as error:
-            raise IntegrityError(
-                f"the weights of backbone {weights.known_as!r} do not load: {error}",
-                "Is it a checkpoint of this model, and whole?",
-            ) from error
+            note = load_wrapped(built, weights, error)
     found = activation(built)
     if found not in ("none", "quickgelu" if weights.quick_gelu else "gelu"):
         raise IntegrityError(
@@ -150,7 +149,33 @@ def load(weights: Weights) -> OpenClipBackbone:
             + ("QuickGELU" if weights.quick_gelu else "GELU"),
             "This version of open_clip builds the model differently from its configuration; install another.",
         )
-    return OpenClipBackbone(weights.known_as, built, tokenizer)
+    backbone = OpenClipBackbone(weights.known_as, built, tokenizer)
+    backbone.notes = (note,) if note else ()
+    return backbone
+
+
+def load_wrapped(model: torch.nn.Module, weights: Weights, error: Exception) -> str:
+    """Load a checkpoint that open_clip refused with ``error``, if only its names differ; returns what to say of it.
+
+    Raises :class:`IntegrityError` where more is wrong, and what :func:`vlcl_bench.backbones.wrapped.unwrapped` raises.
+    """
+    try:
+        state, note = unwrapped(weights.checkpoint, model, weights.known_as)
+        model.load_state_dict(state, strict=True)
+    except VlclError:
+        raise
+    except Exception as again:  # a damaged file, tensors of other shapes
+        raise IntegrityError(
+            f"the weights of backbone {weights.known_as!r} do not load: {brief(again)}",
+            "Is it a checkpoint of this model, and whole?",
+        ) from error
+    return note
+
+
+def brief(error: Exception, most: int = 400) -> str:
+    """The beginning of what an error says, in one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def activation(model: torch.nn.Module) -> str:

@@ -13,6 +13,7 @@ from types import ModuleType
 import torch
 
 from vlcl_bench.backbones.base import Backbone
+from vlcl_bench.backbones.trial import try_out
 from vlcl_bench.common.fileio import sha256_text
 from vlcl_bench.common.importing import import_file
 from vlcl_bench.common.tokens import token_digest
@@ -64,6 +65,8 @@ def load_from_file(name: str) -> Backbone:
             "It is called without arguments and returns a backbone ready to be used.",
         ) from error
     backbone = _checked(made, f"{called} of {location}")
+    with redirect_stdout(sys.stderr), same_draws():
+        try_out(backbone, f"{called} of {location}")
     backbone.name = f"{path.stem}:{called}"
     backbone.source_sha256 = digest
     return backbone
@@ -164,7 +167,7 @@ def _checked(made: object, what: str) -> Backbone:
             "Derive it from vlcl_bench.backbones.base.Backbone.",
         )
     unsaid = [key for key in ("image_size", "context_length") if not isinstance(getattr(made, key, None), int)]
-    unsaid += [key for key in ("mean", "std") if len(getattr(made, key, ())) != 3]
+    unsaid += [key for key in ("mean", "std") if not _is_for_channels(getattr(made, key, None))]
     if unsaid:
         raise UsageError(
             f"the backbone that {what} returned does not say its {', '.join(unsaid)}",
@@ -173,3 +176,7 @@ def _checked(made: object, what: str) -> Backbone:
     if not any(True for _ in made.parameters()):
         raise UsageError(f"the backbone that {what} returned has no parameters")
     return made
+
+
+def _is_for_channels(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 3 and all(isinstance(each, int | float) for each in value)

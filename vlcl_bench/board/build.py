@@ -15,7 +15,7 @@ from vlcl_bench.board.entries import entries
 from vlcl_bench.board.files import files_of
 from vlcl_bench.board.pages import MethodPage, installed_pages
 from vlcl_bench.board.readme import renewed
-from vlcl_bench.board.rows import BoardRow, RunSummary, board_rows
+from vlcl_bench.board.rows import OWN_PROTOCOL, BoardRow, RunSummary, board_rows
 from vlcl_bench.board.summaries import summarise
 from vlcl_bench.common.fileio import write_atomic
 from vlcl_bench.errors import IntegrityError, UsageError
@@ -34,7 +34,10 @@ Pages = Callable[[Collection[str]], Sequence[MethodPage]]
 
 @dataclass(frozen=True)
 class Board:
-    """A finished board: its rows, its files by name, and how many runs it is made of and how many were scored again."""
+    """A finished board: its rows, its files by name, and how many runs it is made of and how many were scored again.
+
+    ``own`` ones were scored again too, but on protocols of one's own, so that they are not ranked.
+    """
 
     rows: list[BoardRow]
     files: dict[str, str]
@@ -64,7 +67,8 @@ def board_of(
         scored = [entry for entry in entries([runs]) if all(can_rescore(record) for _, record in entry.runs.values())]
         files |= {page.name: page.text(scored) for page in wanted}
     rescored = sum(summary.status != "self-reported" for summary, _ in summaries)
-    return Board(rows, files, {"runs": len(summaries), "rescored": rescored})
+    own = sum(summary.unranked_because == OWN_PROTOCOL for summary, _ in summaries)
+    return Board(rows, files, {"runs": len(summaries), "rescored": rescored, "own": own})
 
 
 def told_apart(summaries: Sequence[tuple[RunSummary, str]]) -> list[RunSummary]:

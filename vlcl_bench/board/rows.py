@@ -20,6 +20,9 @@ TRACKS = ("standard", "open-budget")
 STATUSES = ("rerun", "rescored", "self-reported")
 """Ranked are the first two; see RULES.md for what each says."""
 
+OWN_PROTOCOL = "a protocol of one's own"
+"""Why a row is not ranked whose stream nobody else has, although its runs were scored again here."""
+
 Numbers = Mapping[str, float | None]
 
 
@@ -207,7 +210,7 @@ def _why_unranked(row: BoardRow) -> str:
     if row.mean(RANKING.id) is None:
         return "no scores"
     if row.status == "self-reported":
-        return row.status
+        return OWN_PROTOCOL if all(run.unranked_because == OWN_PROTOCOL for run in row.runs) else row.status
     if not all(run.ranked_protocol for run in row.runs):
         return "a stream for development"
     if any(run.unranked_because for run in row.runs):

@@ -8,13 +8,16 @@ from typing import Any
 
 from vlcl_bench.board.declarations import Declaration, Declarations
 from vlcl_bench.board.detail import detail_of
-from vlcl_bench.board.rows import RunSummary
+from vlcl_bench.board.rows import OWN_PROTOCOL, RunSummary
 from vlcl_bench.common.fileio import canonical_json, sha256_text
+from vlcl_bench.errors import VlclError
 from vlcl_bench.protocols.load import load_protocol, protocol_names
+from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import verified_predictions
 from vlcl_bench.records.reruns import rerun_of
 from vlcl_bench.records.rescoring import can_rescore, joint_of
 from vlcl_bench.records.schema import Record
+from vlcl_bench.records.streams import PROTOCOL_NAME, stream_of
 from vlcl_bench.scoring.column import Scored
 from vlcl_bench.scoring.columns import COSTS, METRICS, values
 from vlcl_bench.scoring.ground_truth import ground_truth
@@ -28,8 +31,9 @@ def summarise(record: Record, folder: Path, root: Path, declarations: Declaratio
     Raises :class:`IntegrityError` for damaged predictions, a ``rerun.json`` of other ones, or scores of no known form.
     """
     identity, rescorable = record.identity, can_rescore(record)
-    protocol = load_protocol(identity.protocol) if identity.protocol in protocol_names() else None
-    if rescorable and protocol is not None:
+    protocol = load_protocol(identity.protocol) if identity.protocol in protocol_names() else own_stream(folder, record)
+    own = not rescorable and protocol is not None and (folder / PROTOCOL_NAME).is_file()
+    if protocol is not None and (rescorable or own):
         answers, truth = verified_predictions(folder, record), ground_truth(protocol)
         scores: dict[str, Any] = with_joint(truth.rescore(answers), joint_of(record))
         detail = detail_of(record, scores, truth.item_scores(answers), answers)
@@ -54,11 +58,21 @@ def summarise(record: Record, folder: Path, root: Path, declarations: Declaratio
         status=status_of(folder, record, rescorable),
         cost=values(COSTS, record),
         ranked_protocol=protocol.ranked if rescorable and protocol is not None else record.ranked_protocol,
-        unranked_because=record.unranked_because or ablation(record, declared) or _batch_dependent(record),
+        unranked_because=record.unranked_because
+        or (OWN_PROTOCOL if own else ablation(record, declared))
+        or _batch_dependent(record),
         earlier_source=declared is not None and declared.earlier_source,
         source=Path(os.path.relpath(folder, root.parent)).as_posix(),
         detail=detail,
     )
+
+
+def own_stream(folder: Path, record: Record) -> Protocol | None:
+    """The protocol of one's own that a run keeps, where its manifests are here too; ``None`` where that is not so."""
+    try:
+        return stream_of(folder, record) if (folder / PROTOCOL_NAME).is_file() else None
+    except VlclError:
+        return None
 
 
 def status_of(folder: Path, record: Record, rescorable: bool) -> str:

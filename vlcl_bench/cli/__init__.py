@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,9 +22,13 @@ def main() -> None:
 
     settle_streams()
     from vlcl_bench.cli.app import app
+    from vlcl_bench.common.environment import check_environment
     from vlcl_bench.errors import VlclError
 
     try:
+        for unknown in check_environment():
+            print(f"note: {unknown.name} is no variable of vlcl-bench. {unknown.hint}", file=sys.stderr)
+        refuse_empty(sys.argv[1:])
         app(prog_name="vlcl", obj=started)
     except VlclError as error:
         report(error)
@@ -69,11 +75,28 @@ def _flush(code: object) -> None:
         sys.exit(5 if code in (0, None) else code)  # type: ignore[arg-type]
 
 
+def refuse_empty(arguments: Sequence[str]) -> None:
+    """Raise :class:`UsageError` for an empty argument: mostly a shell's variable that is not set, never a value.
+
+    As a folder it would be the current one, and as a name the default.
+    """
+    from vlcl_bench.errors import UsageError
+
+    for before, argument in zip(["vlcl", *arguments], arguments, strict=False):
+        option = argument.removesuffix("=") if re.fullmatch("--[a-z-]+=", argument) else before
+        if not argument.strip() or option != before:
+            raise UsageError(
+                f"the argument of {option} is empty" if option.startswith("-") else "an argument is empty",
+                "Give a value, or leave it out. Is a variable of the shell not set?",
+            )
+
+
 def report(error: Exception) -> None:
     """Print a deliberate error: what was found, and what to do next."""
     from rich.console import Console
     from rich.text import Text
 
+    from vlcl_bench.common.environment import traceback_wanted
     from vlcl_bench.errors import VlclError
 
     console = Console(stderr=True, soft_wrap=True)
@@ -81,7 +104,7 @@ def report(error: Exception) -> None:
     console.print(Text.assemble(("error: ", "bold red"), message))
     if isinstance(error, VlclError) and error.hint:
         console.print(Text(error.hint))
-    if os.environ.get("VLCL_TRACEBACK"):
+    if traceback_wanted():
         import traceback
 
         traceback.print_exception(error)

@@ -47,8 +47,9 @@ def build(
     if as_json:
         emit(result)
     else:
-        kept = result["runs"] - result["rescored"]
-        reported = f", {kept} shown as reported (their manifests are not in this repository)" if kept else ""
+        own, kept = result["own"], result["runs"] - result["rescored"] - result["own"]
+        reported = f", {own} on protocols of your own too (never ranked)" if own else ""
+        reported += f", {kept} shown as reported (their manifests are not in this repository)" if kept else ""
         state = "the board is up to date" if check else "board"
         say(f"{result['rescored']} runs scored again{reported}; {state}: {folder / 'README.md'}")
 

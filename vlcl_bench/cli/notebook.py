@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import operator
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from vlcl_bench.cli.results import EntryComparison, Run, Scores, nameless
+from vlcl_bench.common.environment import value_of
 from vlcl_bench.errors import UsageError, nearest
 from vlcl_bench.records.files import RECORD_NAME
 from vlcl_bench.records.files import read_record as record_in
@@ -250,7 +250,7 @@ def _request(
         runs=Path(options.get("runs", "runs")), store=_path(options.get("store")),
         data_root=_path(options.get("data_root")), hub_root=_path(options.get("hub_root")),
         keep_states=check_keep_states(options.get("keep_states", "last")),
-        isolation=check_isolation(isolation or os.environ.get("VLCL_ISOLATION") or ref.default_isolation),
+        isolation=check_isolation(isolation or value_of("VLCL_ISOLATION") or ref.default_isolation),
         limits=options.get("limits") or Limits(), method_ref=ref if inspect.isclass(method) else None,
     )  # fmt: skip
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +39,20 @@ StoreFolder = Annotated[
     typer.Option(help="Folder of decoded pictures (default: $VLCL_STORE or the user's cache)."),
 ]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error happened.")]
+
+
+def whole(least: int | None = None, most: int = 2**60) -> Callable[[object], int]:
+    """A parser of whole numbers as people write them (Python's own takes ``1_0`` for 10)."""
+
+    def number(text: object) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,20}", str(text).strip()):
+            raise typer.BadParameter(f"{str(text)[:40]!r} is not a whole number.")
+        found = int(str(text))
+        if found > most or found < (-most if least is None else least):
+            raise typer.BadParameter(f"{found} is not from {-most if least is None else least} to {most}.")
+        return found
+
+    return number
 
 
 def emit(value: Any) -> None:

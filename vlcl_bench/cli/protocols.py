@@ -13,6 +13,7 @@ from vlcl_bench.cli.options import AsJson, DataRoot, emit
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from vlcl_bench.protocols.found import FoundSet
     from vlcl_bench.protocols.stream import Protocol
     from vlcl_bench.protocols.template import Encoder
 
@@ -78,38 +79,35 @@ def new(
     left = [] if data_set else passed_over(root, sets)
     command = f"vlcl run --protocol {shlex.quote(str(path))} --data-root {shlex.quote(str(root))} --method zero_shot"
     if as_json:
-        lines = [
+        found = [
             {
                 "name": one.spec.name, "folder": one.spec.folders[0], "layout": one.spec.layout, "train": one.train,
                 "test": one.test, "classes": list(one.spec.class_names), "nameless": list(one.nameless),
             }
             for one in sets
         ]  # fmt: skip
-        emit(
-            {
-                "file": str(path),
-                "protocol": stream.name,
-                "tasks": stream.task_names,
-                "data_sets": lines,
-                "passed_over": left,
-                "run": command,
-            }
-        )
+        facts = {"file": str(path), "protocol": stream.name, "tasks": stream.task_names, "data_sets": found}
+        emit({**facts, "passed_over": left, "run": command})
         return
     count = len(stream.tasks)
     typer.echo(f"wrote {path}: {count} task{'s' if count > 1 else ''}: {', '.join(stream.task_names)}")
     for one in sets:
-        classes = f"{len(one.spec.class_names)} classes, " if one.spec.class_names else ""
-        typer.echo(f"{one.spec.name}: {classes}{one.train:,} training and {one.test:,} test pictures")
-        if one.nameless:
-            typer.echo(
-                f"  {len(one.nameless)} classes have no name yet ({one.nameless[0]!r} …): write class_names of "
-                f"{one.spec.name} in {path}; source_names maps them to their folders",
-                err=True,
-            )
+        _say(one, path)
     if left:
         typer.echo(f"passed over, for they have not both train and test: {', '.join(left)}", err=True)
     typer.echo(f"try it with: {command}")
+
+
+def _say(one: FoundSet, path: Path) -> None:
+    """What was found of a data set, and which of its names somebody has to write."""
+    classes = f"{len(one.spec.class_names)} classes, " if one.spec.class_names else ""
+    typer.echo(f"{one.spec.name}: {classes}{one.train:,} training and {one.test:,} test pictures")
+    if one.nameless:
+        typer.echo(
+            f"  {len(one.nameless)} classes have no name yet ({one.nameless[0]!r} …): write class_names of "
+            f"{one.spec.name} in {path}; source_names maps them to their folders",
+            err=True,
+        )
 
 
 def encoder(name: str | None) -> Encoder:

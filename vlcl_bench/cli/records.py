@@ -21,6 +21,9 @@ def show(
     seeds: Annotated[
         bool, typer.Option("--seeds", help="What the run logged of its seeds and of its memory, task by task.")
     ] = False,
+    matrix: Annotated[
+        Path | None, typer.Option(help="Write R, row 0 first, to this .csv or .json file, and nothing else.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a finished run: its R matrix, metrics, cost and where it ran."""
@@ -31,7 +34,11 @@ def show(
 
     folder = find_run(run_name)
     record = read_record(folder)
-    if drift:
+    if matrix is not None:
+        from vlcl_bench.cli.export import write_matrix
+
+        typer.echo(f"R of {folder}: {write_matrix(matrix, record.scores)}")
+    elif drift:
         rows = drift_of(folder, record)
         if as_json:
             emit({"run": record.run_hash, "drift": [vars(row) for row in rows]})

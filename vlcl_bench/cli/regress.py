@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlcl_bench.cli.options import EXIT_CODES, AsJson, StoreFolder, emit
+from vlcl_bench.cli.options import EXIT_CODES, AsJson, StoreFolder, emit, whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
     from vlcl_bench.regress.outcomes import Outcome
     from vlcl_bench.regress.regression import Regression
+
+Threads = Annotated[
+    int,
+    typer.Option(
+        parser=whole(1, 4096), metavar="<int>",
+        help="Threads of each run; answers are only compared bit by bit for as many as then.",
+    ),
+]  # fmt: skip
 
 
 def regress(
@@ -37,10 +45,8 @@ def regress(
     strict_cost: Annotated[
         bool, typer.Option("--strict-cost", help="Fail where time or memory is half as much again as expected.")
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 2,
-    threads: Annotated[
-        int, typer.Option(min=1, help="Threads of each run; answers are only compared bit by bit for as many as then.")
-    ] = 1,
+    jobs: Annotated[int, typer.Option(parser=whole(1, 4096), metavar="<int>", help="Runs at once.")] = 2,
+    threads: Threads = 1,
     expectations: Annotated[Path, typer.Option(help="Folder of the expectations.")] = Path("tests/expectations"),
     submissions: Annotated[Path, typer.Option(help="Folder with committed records, for --all.")] = Path("submissions"),
     runs: Annotated[Path, typer.Option(help="Folder of the runs; emptied first, unless --resume.")] = Path(

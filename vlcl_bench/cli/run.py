@@ -21,6 +21,7 @@ from vlcl_bench.cli.options import (
     StoreFolder,
     Traceback,
     emit,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def run(
     protocol: ProtocolName,
     method: MethodName,
     settings: Settings = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random in the run.")] = 0,
+    seed: Annotated[
+        int, typer.Option(parser=whole(), metavar="<int>", help="Seed of everything random in the run.")
+    ] = 0,
     backbone: Backbone = None,
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of this run, instead of runs/<hash>.")] = None,

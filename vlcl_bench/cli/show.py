@@ -229,6 +229,7 @@ def heat_map(
     )  # fmt: skip
     table.add_column("after", no_wrap=True)
     shown = range(len(tasks)) if places is None else places
+    tasks = without_shared_beginning(tasks)
     alike = len({short(task) for task in tasks}) < len(tasks)
     for i in shown:
         heading = f" {i + 1}:{short(tasks[i]).strip()[:3]}" if alike else short(tasks[i])
@@ -238,6 +239,16 @@ def heat_map(
     for j, row in enumerate(matrix):
         table.add_row(f"{j + 1:2d} {row_name(tasks[j]):7} ", *[_cell(row[i], i == j) for i in shown])
     return table
+
+
+def without_shared_beginning(tasks: Sequence[str]) -> list[str]:
+    """Names of tasks without what all of them begin with (``my-``), up to a hyphen or the like; whole words stay."""
+    words = [re.split("(?<=[-_. ])", task) for task in tasks]
+    count = 0
+    while len(tasks) > 1 and len({tuple(name[: count + 1]) for name in words}) == 1:
+        count += 1
+    rests = ["".join(name[count:]) for name in words]
+    return rests if all(rest[:1].isalpha() for rest in rests) else list(tasks)
 
 
 def short(task: str) -> str:

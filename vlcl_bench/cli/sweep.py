@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vlcl_bench.cli.options import EXIT_CODES, AsJson, DataRoot, HubRoot, StoreFolder, emit
+from vlcl_bench.cli.options import EXIT_CODES, AsJson, DataRoot, HubRoot, StoreFolder, emit, whole
 from vlcl_bench.cli.run import check_keep_states
 from vlcl_bench.errors import UsageError
 from vlcl_bench.scoring.columns import columns
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from vlcl_bench.sweep.runner import Job
 
 HEADLINES = tuple(column.id for column in columns(place="progress"))
+Jobs = Annotated[
+    int, typer.Option(parser=whole(1, 4096), metavar="<int>", help="Runs at once, each in a process of its own.")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(parser=whole(1, 4096), metavar="<int>", help="Threads of each run (default: processors / jobs)."),
+]
 
 
 def sweep(
@@ -30,10 +37,8 @@ def sweep(
             help="TOML file with blocks of runs (protocols, methods, seeds, settings) and of tables to make of them."
         ),
     ],
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at once, each in a process of its own.")] = 1,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of each run (default: processors / jobs).")
-    ] = None,
+    jobs: Jobs = 1,
+    threads: Threads = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     runs: Annotated[Path, typer.Option(help="Folder of the runs: the sweep's only state.")] = Path("runs"),
     submissions: Annotated[

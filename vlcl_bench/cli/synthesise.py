@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vlcl_bench.cli.options import EXIT_CODES, AsJson, StoreFolder, emit
+from vlcl_bench.cli.options import EXIT_CODES, AsJson, StoreFolder, emit, whole
 from vlcl_bench.common.streams import say
 
 
@@ -17,7 +17,7 @@ def synthesise(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; repeatable."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
+    seed: Annotated[int, typer.Option(parser=whole(), metavar="<int>", help="Seed of the run.")] = 0,
     share: Annotated[
         str, typer.Option(metavar="K/N", help="Only the K-th of N parts: one process for each, on as many devices.")
     ] = "1/1",
@@ -33,6 +33,7 @@ def synthesise(
     from rich.console import Console
 
     from vlcl_bench.common.progress import RichReporter
+    from vlcl_bench.common.seeds import check_seed
     from vlcl_bench.data.store import Store
     from vlcl_bench.engine.provenance import choose_device
     from vlcl_bench.engine.synthesis import Share, fill_share
@@ -42,8 +43,10 @@ def synthesise(
     from vlcl_bench.protocols.load import load_protocol
 
     first, slash, second = share.partition("/")
-    if not (slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+    digits = (first + second).isascii() and first.isdigit() and second.isdigit()
+    if not (slash and digits and len(share) < 20 and 1 <= int(first) <= int(second)):
         raise UsageError(f"--share {share!r} is not of the form K/N with 1 <= K <= N", "For instance: --share 2/4")
+    check_seed(seed)
     stream = load_protocol(protocol)
     card = MethodCard.of(load_method(method), parse_settings(settings or []), stream.scale)
     part, reporter = Share(int(first), int(second)), RichReporter(Console(stderr=True))

@@ -10,7 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlcl_bench.errors import MachineError
+from vlcl_bench.common.environment import value_of
+from vlcl_bench.errors import MachineError, UsageError
 
 DATA_HOME, STORE = "VLCL_DATA_HOME", "VLCL_STORE"
 STORE_OPTION = "--store (or VLCL_STORE)"
@@ -36,20 +37,32 @@ def data_home() -> Path:
     not exist. A relative ``$XDG_DATA_HOME`` is ignored, as the XDG base directory specification wants it. Raises
     :class:`MachineError` where there is neither a variable nor a home.
     """
-    chosen = os.environ.get(DATA_HOME)
-    if chosen:
-        return Path(chosen)
+    chosen = folder_of(DATA_HOME)
+    if chosen is not None:
+        return chosen
     shared = Path(os.environ.get("XDG_DATA_HOME", ""))
     return (shared if shared.is_absolute() else home(DATA_HOME) / ".local" / "share") / "vlcl-bench"
 
 
 def store_home() -> Path:
     """``$VLCL_STORE``, or the user's cache folder; raises :class:`MachineError` where there is neither."""
-    chosen = os.environ.get(STORE)
-    if chosen:
-        return Path(chosen)
+    chosen = folder_of(STORE)
+    if chosen is not None:
+        return chosen
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else home(STORE) / ".cache") / "vlcl-bench" / "store"
+
+
+def folder_of(variable: str) -> Path | None:
+    """The folder that a variable of ours names, ``~`` standing for the user's home; ``None`` where it is not set.
+
+    Raises :class:`UsageError` where it names none, a user's without a home for instance.
+    """
+    value = value_of(variable)
+    try:
+        return Path(value).expanduser() if value else None
+    except RuntimeError as error:
+        raise UsageError(f"{variable}={value!r}: {error}", "Write the folder in full, from / on.") from error
 
 
 def home(variable: str) -> Path:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from vlcl_bench.common.fileio import machine_error, refusal_in
-from vlcl_bench.common.places import named
+from vlcl_bench.common.places import folder_of, named
 from vlcl_bench.data.real.catalogue import spec_of
 from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.errors import MachineError, UsageError
@@ -37,8 +36,8 @@ def wanted_place(data_root: Path | None, hub_root: Path | None) -> tuple[Path | 
     """
     if data_root is not None or hub_root is not None:
         return data_root, hub_root
-    root, hub = os.environ.get("VLCL_DATA_ROOT"), os.environ.get("VLCL_HUB_ROOT")
-    return (Path(root), None) if root else (None, Path(hub) if hub else None)
+    root = folder_of("VLCL_DATA_ROOT")
+    return (root, None) if root is not None else (None, folder_of("VLCL_HUB_ROOT"))
 
 
 def fetch(name: str, data_root: Path | None, hub_root: Path | None) -> str:

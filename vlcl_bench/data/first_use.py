@@ -41,8 +41,8 @@ def describe(dataset: DataSet, collection: Collection, reporter: Reporter) -> Pa
         if others:
             copies = "another copy was" if others == 1 else f"{others} other copies were"
             reporter.say(
-                f"{dataset.name}: {copies} described here before, with the same description and other pictures; runs on "
-                "these do not compare with runs on those"
+                f"{dataset.name}: {copies} described here before, with the same description and other pictures; runs "
+                "on these do not compare with runs on those"
             )
     return path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vlcl_bench.common.places import folder_of
 from vlcl_bench.data.real.spec import Entry
 from vlcl_bench.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from vlcl_bench.data.manifest import Manifest
+    from vlcl_bench.data.own_copies import OwnCopy
 
 SPLITS = ("train", "test")
 
@@ -52,7 +53,7 @@ class Places:
         """What the command line says, else ``$VLCL_DATA_ROOT`` and ``$VLCL_HUB_ROOT``."""
 
         def chosen(path: Path | None, variable: str) -> Path | None:
-            return path or (Path(os.environ[variable]) if os.environ.get(variable) else None)
+            return path or folder_of(variable)
 
         return cls(chosen(root, "VLCL_DATA_ROOT"), chosen(hub_root, "VLCL_HUB_ROOT"))
 
@@ -86,6 +87,10 @@ class DataSet(ABC):
     captioned: bool = False
     own: bool = False
     """Whether a protocol's own file describes it."""
+
+    def of_copy(self, copy: OwnCopy) -> DataSet:
+        """The same data set; where it is a protocol's own, that copy of it."""
+        return self
 
     @property
     def advice(self) -> str:

@@ -99,13 +99,13 @@ class Changes:
         )
 
 
-def changes(key: str, manifest: Manifest, entries: Sequence[Entry], again: bool = False) -> Changes:
-    """Compare a copy's pictures with its manifest; with ``again`` all are read, else those whose file was touched.
+def changes(key: str, manifest: Manifest, entries: Sequence[Entry]) -> Changes:
+    """Compare a copy's pictures with its manifest; those are read whose file was touched since the last comparison.
 
     Only the names and contents of picture files count; of others (arrays, rows of a table) the contents. Raises
     :class:`IntegrityError` where a picture that has to be read cannot be decoded.
     """
-    seen = {} if again else _seen(seen_path(key, manifest))
+    seen = _seen(seen_path(key, manifest))
     named = zip(manifest.rows["split"], map(composed, manifest.rows["sample"]), strict=True)
     known: dict[tuple[str, str], str] = dict(zip(named, manifest.rows["sha256"], strict=True))
     here: dict[tuple[str, str], Entry] = {(entry.split, entry.sample): entry for entry in entries}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from vlcl_bench.common.environment import value_of
 from vlcl_bench.data.originals import Original
 from vlcl_bench.data.transforms import crop_box, evaluation_crop, training_crop
 
@@ -35,9 +36,8 @@ def pool() -> ThreadPoolExecutor:
 
 
 def workers() -> int:
-    """How many decoding threads there are."""
-    chosen = os.environ.get("VLCL_WORKERS", "")
-    return int(chosen) if chosen.isdigit() and int(chosen) > 0 else processors()
+    """How many decoding threads there are; raises :class:`UsageError` where the variable holds no number."""
+    return int(value_of("VLCL_WORKERS") or processors())
 
 
 def processors() -> int:

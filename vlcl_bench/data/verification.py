@@ -53,7 +53,7 @@ def _verified(dataset: RealDataSet, places: Places, write: bool, reporter: Repor
         result = f"described in {describe(dataset, collection, reporter)}; this content is required from now on"
     else:
         if dataset.own and collection.origin == "folder":
-            refuse_changes(dataset, manifest, collection, again=True)
+            refuse_changes(dataset, manifest, collection)
         with reporter.phase(f"verifying {dataset.name}", total) as progress:
             turned = verify(dataset, manifest, collection, under_name(progress, dataset.name))
         result = f"every picture is the one in the {manifest.status} manifest"
@@ -96,14 +96,14 @@ def _notes(dataset: RealDataSet, collection: Collection, turned: int) -> list[st
     return notes
 
 
-def refuse_changes(dataset: DataSet, manifest: Manifest, collection: Collection, again: bool = False) -> None:
+def refuse_changes(dataset: DataSet, manifest: Manifest, collection: Collection) -> None:
     """Raise :class:`IntegrityError` where a protocol's own pictures are not those that its manifest describes.
 
-    All kinds of change are said at once. With ``again`` every picture is read, else those whose file was touched.
+    All kinds of change are said at once; only pictures whose file was touched are read.
     """
     if manifest.origin.get("source", "").startswith("hub "):
         return  # the hub's names are others; these pictures are found by their content
-    words = changes(dataset.key, manifest, collection.entries, again).words()
+    words = changes(dataset.key, manifest, collection.entries).words()
     if words:
         raise IntegrityError(
             f"{dataset.name}: the pictures are not those that were described here before: {words}", dataset.advice

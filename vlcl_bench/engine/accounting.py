@@ -57,13 +57,16 @@ def run_usage(learned: Sequence[Event], budget: Budget) -> Usage:
     """Samples handed out over all tasks, beside the presentations of task pictures that ``budget`` allows for them."""
     tasks = learned[1:]
     totals = {name: sum(event["counts"].get(name, 0) for event in tasks) for name in SUMMED}
-    later: dict[str, int | None] = {}
-    for name in ("made_pictures", "own_steps", "own_samples"):
-        stated = [event["counts"].get(name) for event in tasks]
-        later[name] = None if None in stated else sum(stated)  # stages that an older version has learned do not say
+
+    def stated(name: str) -> int | None:
+        counts = [event["counts"].get(name) for event in tasks]
+        return None if None in counts else sum(counts)  # stages that an older version has learned do not say
+
     return Usage(
         **totals,
-        **later,
+        made_pictures=stated("made_pictures"),
+        own_steps=stated("own_steps"),
+        own_samples=stated("own_samples"),
         task_budget=budget.presentations * len(tasks),
     )
 

@@ -147,9 +147,10 @@ class _Reader:
                 self._put(value.dtype, tuple(value.shape))
         elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
             self._put(value.dtype.str, value.shape, value.tobytes())
-        elif isinstance(value, (np.random.Generator, np.random.RandomState)):
-            bits = value.bit_generator if isinstance(value, np.random.Generator) else value
-            self._put(repr(bits.state if isinstance(value, np.random.Generator) else value.get_state(legacy=False)))
+        elif isinstance(value, np.random.Generator):
+            self._put(repr(value.bit_generator.state))
+        elif isinstance(value, np.random.RandomState):
+            self._all([value.get_state(legacy=False)], False)
         elif isinstance(value, torch.Generator):
             self._put(value.get_state().numpy().tobytes())
         elif isinstance(value, random.Random):
@@ -218,7 +219,7 @@ class _Reader:
                     self._value(part)
 
     def _object(self, value: Any) -> bool:
-        """Objects that are nothing but their attributes: of the method's own classes, settings, words of the harness."""
+        """Objects that are nothing but their attributes: of the method's own classes, settings, the harness's words."""
         if isinstance(value, enum.Enum):
             self._put(value.name)
         elif isinstance(value, nn.Module):

@@ -28,6 +28,8 @@ def check_names(protocol: Protocol, backbone: Backbone, reporter: Reporter) -> N
     chance. Raises :class:`UsageError` for such classes in a data set of a protocol's own. Those in data sets that
     everybody has, and prompts that are equal under some templates only, are said, with their number and names.
     """
+    if protocol.data and not protocol.captioned:
+        say_equal_elsewhere(protocol, backbone, reporter)
     for dataset in protocol.datasets:
         if dataset.captioned:
             continue
@@ -47,6 +49,22 @@ def check_names(protocol: Protocol, backbone: Backbone, reporter: Reporter) -> N
             reporter.say(
                 f"{dataset.name}: {_said(at_times)} to {backbone.name} under some of {count} templates ({why})"
             )
+
+
+def say_equal_elsewhere(protocol: Protocol, backbone: Backbone, reporter: Reporter) -> None:
+    """Say which names of one's own stream are the same to the backbone, but not to the score over all names."""
+    apart = {name: protocol.merged_place[name] for name in protocol.distinct_names}
+    inside = [set(dataset.class_names) for dataset in protocol.datasets]
+    groups = [
+        group
+        for group in _equal(protocol.distinct_names, "{c}", backbone)
+        if len({apart[name] for name in group}) > 1 and not any(names >= set(group) for names in inside)
+    ]
+    if groups:
+        reporter.say(
+            f"over all data sets {_said(groups)} to {backbone.name}: where all names compete, aliases = [[…]] makes "
+            "them one, else either answer is right by chance"
+        )
 
 
 def equal_prompts(dataset: DataSet, backbone: Backbone) -> tuple[list[Group], list[Group]]:

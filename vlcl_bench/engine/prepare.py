@@ -12,6 +12,7 @@ import numpy as np
 from vlcl_bench.backbones import load_backbone, weights_sha256
 from vlcl_bench.backbones.base import Backbone
 from vlcl_bench.common.progress import Reporter
+from vlcl_bench.common.seeds import check_seed
 from vlcl_bench.data.interface import Places
 from vlcl_bench.data.reference import ReferencePlan
 from vlcl_bench.engine.names import check_names
@@ -87,6 +88,7 @@ def prepare(
     ``loaded`` keeps backbones from call to call, for many requests in a row; such a backbone must not be trained.
     ``describe`` takes the place of importing the method here.
     """
+    check_seed(request.seed)
     places = Places.given(request.data_root, request.hub_root)
     protocol = load_protocol(request.protocol).at(request.protocol, places.root)
     method = request.method_ref or MethodRef.parse(request.method)

@@ -44,9 +44,9 @@ def shuffled(count: int, size: int, generator: torch.Generator) -> Iterator[np.n
 def with_every_class(order: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
     """The first ``count`` rows of a drawn ``order`` ``(n,)``, and of every class at least one, as far as there is room.
 
-    ``labels`` are those of all rows. A class that would be missing comes in with its first row, in place of the last row
-    of the class that has most then. Rows stay in the drawn order, and where no class would be missing they are the first
-    ``count``. Where there is no room for all classes, no class has two rows.
+    ``labels`` are those of all rows. A class that would be missing comes in with its first row, in place of the last
+    row of the class that has most then. Rows stay in the drawn order, and where no class would be missing they are the
+    first ``count``. Where there is no room for all classes, no class has two rows.
     """
     drawn = labels[order]
     kept = np.arange(len(order)) < count

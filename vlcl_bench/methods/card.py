@@ -79,6 +79,7 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
 def make_settings(cls: type[Method], settings: Mapping[str, Any], scale: str) -> Any:
     """The method's settings: its defaults, its values for the world of this scale, then the user's settings."""
     from vlcl_bench.methods.base import Config
+    from vlcl_bench.methods.bounds import check_bounds
 
     if not issubclass(cls.Config, Config):
         raise MethodError(
@@ -95,7 +96,7 @@ def make_settings(cls: type[Method], settings: Mapping[str, Any], scale: str) ->
                 f"For instance: --set {key}={json.dumps(fields[key].get_default(), default=str)}",
             )
     try:
-        return cls.Config.model_validate({**of_world, **settings})
+        values = cls.Config.model_validate({**of_world, **settings})
     except ValidationError as error:
         first, faults = error.errors()[0], schema_faults(error, cls.Config)
         key = ".".join(map(str, first["loc"])) or "settings"
@@ -104,3 +105,5 @@ def make_settings(cls: type[Method], settings: Mapping[str, Any], scale: str) ->
             raise UsageError(f"{cls.title} has no setting {key!r}", known) from error
         others = "".join(f"\nAnd {place_words(fault.place)}: {fault.said}" for fault in faults[1:])
         raise UsageError(f"setting {key}={first['input']!r} of {cls.title}: {faults[0].said}{others}") from error
+    check_bounds(values, cls.title)
+    return values

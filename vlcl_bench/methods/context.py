@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from vlcl_bench.common.progress import Advance
 from vlcl_bench.common.schedule import warm_up_then_cosine
@@ -23,6 +22,7 @@ from vlcl_bench.data.reference import Reference
 from vlcl_bench.data.transforms import CROP_ATTEMPTS
 from vlcl_bench.errors import MethodError
 from vlcl_bench.methods.batches import drawn_captions, loggable, random_crops, shuffled
+from vlcl_bench.methods.own_training import counted_steps, note_on
 from vlcl_bench.methods.terms import Loans, Rules
 from vlcl_bench.methods.usage import Usage
 from vlcl_bench.synthesis.loan import SyntheticSet
@@ -160,14 +160,9 @@ class Context:
         For methods that look at no more pictures of a task than the budget allows: how many of how many, and whether
         every class is among them.
         """
-        if len(rows) >= len(task.labels):
-            return
-        note = f"looked at {len(rows):,} of {len(task.labels):,} pictures of {task.name}, as many as the budget allows"
-        if task.captions is not None:
-            return self.log(note=note, pictures=len(rows), of_pictures=len(task.labels))
-        seen, there = (len(np.unique(labels)) for labels in (task.labels[rows], task.labels))
-        note += "; every class is among them" if seen == there else f"; only {seen} of {there} classes are among them"
-        self.log(note=note, pictures=len(rows), of_pictures=len(task.labels), classes=seen, of_classes=there)
+        line = note_on(task, rows)
+        if line:
+            self.log(**line)
 
     def replayed(self, images: Tensor) -> Tensor:
         """Preprocessed pictures of a memory, ``(n, s, s, 3)`` uint8 to ``(n, 3, s, s)``, metered as replayed."""
@@ -188,19 +183,9 @@ class Context:
         self.usage.own_samples += samples
         self.usage.own_steps += steps
 
-    @contextmanager
-    def counting_steps(self) -> Iterator[None]:
+    def counting_steps(self) -> AbstractContextManager[None]:
         """Within it, every step of an optimiser of torch is counted that is not :meth:`fit`'s own; for the harness."""
-
-        def count(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-            if all(optimizer is not recipe for recipe in self._recipes):
-                self.usage.own_steps += 1
-
-        handle = register_optimizer_step_post_hook(count)
-        try:
-            yield
-        finally:
-            handle.remove()
+        return counted_steps(self.usage, self._recipes)
 
     def presentations(self, task: Task, count: int) -> Iterator[np.ndarray]:
         """Endless shuffled batches of places ``0 ... count - 1``, each metered as presentations of task pictures.

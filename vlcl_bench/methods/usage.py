@@ -10,8 +10,8 @@ class Usage:
     """Numbers of samples: pictures of the task shown in training, of reference data, synthetic ones, replayed samples.
 
     ``generated_pictures`` were asked of a generator; ``made_pictures`` of them were made now and not found in the
-    store, and ``blank_pictures`` were thrown away before them. ``own_steps`` are optimiser steps outside the common loop,
-    for networks of the method's own say, and ``own_samples`` what was shown in them.
+    store, and ``blank_pictures`` were thrown away before them. ``own_steps`` are optimiser steps outside the common
+    loop, for networks of the method's own say, and ``own_samples`` what was shown in them.
     """
 
     task_pictures: int = 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from vlcl_bench.common.faults import Count, Faults, Number, Positive, wrong
+from vlcl_bench.common.faults import Count, Number, Positive
 
 Rate = Annotated[Number, Field(gt=0, le=100)]
 """A learning rate. None beyond 100 is meant, and far beyond it an optimiser overflows."""
@@ -29,12 +29,6 @@ class Budget(BaseModel):
     ensemble_interval: Positive
     reference_batch: Positive
     auxiliary_size: Count
-
-    @model_validator(mode="after")
-    def _warm_up_ends(self) -> Self:
-        if self.warmup > self.steps:
-            Faults.raised([wrong("warmup", self.warmup, f"no more steps than there are ({self.steps})")])
-        return self
 
     @property
     def presentations(self) -> int:

@@ -20,6 +20,7 @@ from vlcl_bench.data.world import world_names
 from vlcl_bench.errors import nearest
 
 if TYPE_CHECKING:
+    from vlcl_bench.protocols.budget import Budget
     from vlcl_bench.protocols.schema import CaptionBank, ClassGroups
 
 OWN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -43,7 +44,9 @@ def stream_faults(parts: Parts) -> list[Fault]:
     faults = [] if "data" not in parts else _own_data(parts["data"])
     for needs, check in (
         (("dataset_names",), _once),
+        (("task_names",), _distinct),
         (("scale",), _scale),
+        (("budget",), _budget),
         (("dataset_names", "data"), _learnable),
         (("dataset_names", "task_names", "budget"), _rates),
         (("dataset_names", "class_groups", "data"), _groups),
@@ -61,9 +64,21 @@ def _once(names: tuple[str, ...]) -> Iterator[Fault]:
             yield Fault(("tasks",), f"{name!r} is there {count} times; a data set can be in a stream once only")
 
 
+def _distinct(tasks: tuple[str, ...]) -> Iterator[Fault]:
+    for name, count in Counter(tasks).items():
+        if count > 1 and re.search(r"-\d\d+$", name):  # the others are the same data set twice
+            yield Fault(("tasks",), f"{count} tasks are called {name!r}: a data set, and a group of another's classes")
+
+
 def _scale(scale: str) -> Iterator[Fault]:
     if scale not in world_names():
         yield wrong("scale", scale, f"{' or '.join(map(repr, world_names()))}. {nearest(scale, world_names())}")
+
+
+def _budget(budget: Budget) -> Iterator[Fault]:
+    if budget.warmup > budget.steps:
+        wanted = f"no more steps than there are ({budget.steps})"
+        yield wrong(("budget", "warmup"), budget.warmup, wanted)
 
 
 def _own_data(data: tuple[RealSpec, ...]) -> list[Fault]:
@@ -171,7 +186,7 @@ def _learnable(names: tuple[str, ...], data: tuple[RealSpec, ...]) -> Iterator[F
         yield Fault(("tasks",), said)
 
 
-def _rates(names: tuple[str, ...], tasks: tuple[str, ...], budget: Any) -> Iterator[Fault]:
+def _rates(names: tuple[str, ...], tasks: tuple[str, ...], budget: Budget) -> Iterator[Fault]:
     for name in sorted(set(budget.learning_rates) - set(names) - set(tasks)):
         yield Fault(
             ("budget", "learning_rates", name), f"the stream has no such task. {nearest(name, {*names, *tasks})}"

@@ -74,7 +74,7 @@ class Protocol(ProtocolFile):
     @cached_property
     def datasets(self) -> tuple[DataSet, ...]:
         """The data sets, in order; :class:`UsageError` where class groups do not cover all classes of theirs."""
-        found = tuple(open_dataset(self.source, name, self.data, self._copy) for name in self.dataset_names)
+        found = tuple(open_dataset(self.source, name, self.data).of_copy(self._copy) for name in self.dataset_names)
         for dataset in found:
             group, classes = self.class_groups.get(dataset.name), len(dataset.class_names)
             if group is not None and len(group.order) != classes:

@@ -13,7 +13,7 @@ from vlcl_bench.errors import UsageError
 from vlcl_bench.protocols.found import FoundSet, slug
 from vlcl_bench.protocols.load import faults_of, in_words, protocol_names
 
-STEPS, BATCH = 100, 32
+STEPS, BATCH = 40, 32
 
 
 @dataclass(frozen=True)

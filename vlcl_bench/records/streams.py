@@ -132,7 +132,7 @@ def _flat(place: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _in_words(key: str, first: Any, second: Any) -> str:
-    shown = [str(value) for value in (first, second)]
+    shown = [str(list(value) if isinstance(value, tuple) else value) for value in (first, second)]
     if key.endswith(".manifest") or max(map(len, shown)) > 80:
         return f"the pictures of {key.split('.')[1]}" if key.endswith(".manifest") else key
     return f"{key} ({shown[0]} and {shown[1]})"

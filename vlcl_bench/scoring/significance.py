@@ -92,7 +92,8 @@ def compare(first: Mapping[int, Items], second: Mapping[int, Items], draws: int 
         )
         for i, task in enumerate(tasks)
     ]
-    tests = holm([_mcnemar(pairs[0][0][task][-1], pairs[0][1][task][-1]) for task in tasks])
+    one = (first[common[0]], second[common[0]]) if common else pairs[0]
+    tests = holm([_mcnemar(one[0][task][-1], one[1][task][-1]) for task in tasks])
     return Comparison(
         tuple(_differences(headlines, [None] * len(headlines))),
         tuple(_differences(last, tests)),

@@ -76,14 +76,17 @@ def _differences(asked: ResultsTable, done: Sequence[Sequence[Job]]) -> list[dic
 
     ``None`` for that row itself and for rows without runs.
     """
-    from vlcl_bench.protocols.load import load_protocol
+    from vlcl_bench.board.pairs import protocol_file
     from vlcl_bench.records.files import PREDICTIONS_NAME, read_predictions
+    from vlcl_bench.records.streams import stream_of
     from vlcl_bench.scoring.significance import compare, holm
 
     names = [row.name for row in asked.rows]
     if not asked.against or not done[names.index(asked.against)]:
         return [None] * len(names)
-    key = ground_truth(load_protocol(asked.protocol))
+    job = done[names.index(asked.against)][0]
+    assert job.record is not None, "it is done"
+    key = ground_truth(stream_of(job.folder, job.record, protocol_file(asked.protocol)))
 
     def scores(jobs: Sequence[Job]) -> dict[int, Any]:
         return {

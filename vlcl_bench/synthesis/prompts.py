@@ -15,6 +15,8 @@ BASE_TEMPLATE = "a photo of a {c}."
 PUBLISHED_SEED = 42
 """The released code's one seed; a run's own seed is added to it."""
 
+LARGEST = 2**62
+
 
 @dataclass(frozen=True)
 class Ordered:
@@ -30,8 +32,12 @@ def base_prompts(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def picture_seed(task: int, number: int, run_seed: int) -> int:
-    """Seed of picture ``number`` (from 0) for task ``task`` (from 1): ``number + 100,000 (task - 2) + 10^7 seed``."""
-    return number + 100_000 * (task - 2) + 10_000_000 * (PUBLISHED_SEED + run_seed)
+    """Seed of picture ``number`` (from 0) for task ``task`` (from 1): ``number + 100,000 (task - 2) + 10^7 seed``.
+
+    Of a run's seed so large that torch could not hold this, the last 62 bits.
+    """
+    seed = number + 100_000 * (task - 2) + 10_000_000 * (PUBLISHED_SEED + run_seed)
+    return seed if abs(seed) < LARGEST else seed % LARGEST
 
 
 def draw_orders(pool: Sequence[str], count: int, task: int, run_seed: int, generator: torch.Generator) -> list[Ordered]:

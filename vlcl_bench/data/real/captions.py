@@ -73,7 +73,7 @@ def coco_karpathy(folder: Path, spec: RealSpec) -> list[Entry]:
         pictures = choose(folder, path, pictures, category)
     archive = "{}.zip of https://cocodataset.org/#download"
     places = {name: _place(folder / name, name, archive.format(name)) for name in COCO_FOLDERS}
-    return _entries([(picture, places[picture.folder]) for picture in pictures], path)
+    return _entries([(picture, places[picture.folder]) for picture in pictures], path, spec)
 
 
 def _by_objects(folder: Path, path: Path, pictures: list[_Picture], category: str) -> list[_Picture]:
@@ -111,7 +111,7 @@ def flickr30k_karpathy(folder: Path, spec: RealSpec) -> list[Entry]:
         FLICKR_FOLDERS[0],
         "flickr30k-images.tar.gz of https://shannon.cs.illinois.edu/DenotationGraph/",
     )
-    return _entries([(picture, place) for picture in pictures], path)
+    return _entries([(picture, place) for picture in pictures], path, spec)
 
 
 CAPTION_LAYOUTS: dict[str, Reader] = {"coco_karpathy": coco_karpathy, "flickr30k_karpathy": flickr30k_karpathy}
@@ -223,7 +223,7 @@ def _place(folder: Path, official: str, archive: str) -> _Place:
         ) from error
 
 
-def _entries(pictures: list[tuple[_Picture, _Place]], path: Path) -> list[Entry]:
+def _entries(pictures: list[tuple[_Picture, _Place]], path: Path, spec: RealSpec) -> list[Entry]:
     """Entries in the order of Karpathy's file; :class:`IntegrityError` where pictures are missing."""
     missing = [(picture, place) for picture, place in pictures if picture.file not in place.files]
     if missing:
@@ -231,7 +231,9 @@ def _entries(pictures: list[tuple[_Picture, _Place]], path: Path) -> list[Entry]
         raise IntegrityError(
             f"{len(missing)} of the {len(pictures)} pictures that {path.name} lists are missing, "
             f"the first: {place.folder / picture.file}",
-            "Unpack the official archive again; nothing may be left out of it.",
+            f"Put them there, or take them out of {path.name}."
+            if spec.is_own
+            else "Unpack the official archive again; nothing may be left out of it.",
         )
     return [
         Entry(

@@ -38,6 +38,10 @@ class RealDataSet(DataSet):
         self.captioned = spec.captioned
         self.card = DataCard(spec.title, spec.description, spec.licence, spec.source, spec.citation, spec.notes)
 
+    def of_copy(self, copy: OwnCopy) -> DataSet:
+        """See :meth:`DataSet.of_copy`."""
+        return RealDataSet(self.spec, True, copy) if self.own else self
+
     @property
     def key(self) -> str:
         """See :attr:`DataSet.key`."""

@@ -87,6 +87,8 @@ def same_names(found: Sequence[str], spec: RealSpec, where: Path | str, ordered:
     else:
         place = next(index for index, pair in enumerate(zip(found, wanted, strict=True)) if pair[0] != pair[1])
         difference = f"the same names stand in another order: number {place} is {found[place]!r}, not {wanted[place]!r}"
+    if absent and unknown and spec.source_names is None and spec.layout in ("folder", "class_folders"):
+        difference += "; folders that are not called like their classes are listed in source_names"
     raise IntegrityError(
         f"{spec.name}: {where} has {len(found)} classes, expected {len(wanted)}: {difference}{because(spec, found)}",
         restore(spec),

@@ -35,7 +35,7 @@ def parse_seconds(text: str | None) -> float | None:
     if text.strip().lower() == "none":
         return math.inf
     try:
-        seconds = float(text)
+        seconds = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10; nobody means that
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
@@ -53,7 +53,7 @@ def parse_bytes(text: str | None) -> int | None:
         size = TypeAdapter(ByteSize).validate_python(text)
     except ValidationError:
         size = ByteSize(0)
-    if size <= 0:
+    if size <= 0 or "_" in text:
         raise UsageError(
             f"--memory-limit {text!r} is not an amount of memory", "For instance --memory-limit 8GiB, 500MB or none."
         )

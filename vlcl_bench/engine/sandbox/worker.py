@@ -98,7 +98,9 @@ class Worker:
             except HarnessGoneError:
                 raise
             except BaseException as error:
-                if os.environ.get("VLCL_TRACEBACK"):
+                from vlcl_bench.common.environment import traceback_wanted
+
+                if traceback_wanted():
                     traceback.print_exception(error)
                 self.line.send(error_header(error, attempts()))
                 continue
