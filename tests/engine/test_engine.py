@@ -10,6 +10,7 @@ import json
 import re
 import socket
 import types
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,10 @@ def test_what_a_method_scores_is_pictures_and_names(spied: Spied) -> None:
         parts = [images for images, queries in spied.scored if queries[1].dataset == name]
         hashes = [sha256_bytes(image.tobytes()) for images in parts for image in images]
         assert all(len(images) <= EVALUATION_BATCH for images in parts)
-        assert sorted(hashes) == sorted(manifest.hashes("test") * stages)
+        asked = Counter(hashes)
+        assert all(asked[known] >= stages for known in manifest.hashes("test"))
+        altered = sum(times for known, times in asked.items() if known not in set(manifest.hashes("test")))
+        assert altered + stages * len(manifest.hashes("test")) < 1.15 * len(hashes)
         # Samples stand class by class in the manifest, so their order would tell the labels.
         assert hashes[: len(hashes) // stages] != manifest.hashes("test")
 
@@ -174,7 +178,7 @@ def test_no_test_label_can_be_reached_from_what_a_method_is_given(spied: Spied) 
         manifest = read_manifest(name)
         place = dict(zip(manifest.hashes("test"), manifest.labels("test"), strict=True))
         parts = [images for images, queries in spied.scored if queries[1].dataset == name]
-        asked = np.array([place[sha256_bytes(image.tobytes())] for images in parts for image in images])
+        asked = np.array([place.get(sha256_bytes(image.tobytes()), -1) for images in parts for image in images])
         for labels in (manifest.labels("test"), asked[: len(place)], asked[:EVALUATION_BATCH]):
             assert not [array.shape for array in arrays if holds(array, labels)]
 
@@ -193,13 +197,13 @@ FAILING = {
     "a wrong shape": (
         "    def score(self, images, query):\n        return super().score(images, query)[:, 1:]\n",
         [
-            "score must return logits of shape (50, 12) (pictures, candidates), got (50, 11)",
+            "score must return logits of shape (n, 12) (pictures, candidates), got (n, 11)",
             "one logit for each picture",
         ],
     ),
     "NaN": (
         "    def score(self, images, query):\n        return super().score(images, query) * float('nan')\n",
-        ["NaN or infinite logits for 50 of 50 pictures"],
+        ["NaN or infinite logits for n of n pictures"],
     ),
     "infinity": (
         "    def score(self, images, query):\n        return super().score(images, query) / 0\n",
@@ -207,11 +211,11 @@ FAILING = {
     ),
     "no tensor": (
         "    def score(self, images, query):\n        return np.zeros((len(images), len(query.names)))\n",
-        ["score must return a tensor of shape (50, 12), got ndarray"],
+        ["score must return a tensor of shape (n, 12), got ndarray"],
     ),
     "nothing": (
         "    def score(self, images, query):\n        pass\n",
-        ["score must return a tensor of shape (50, 12), got NoneType"],
+        ["score must return a tensor of shape (n, 12), got NoneType"],
     ),
     "an error in score": (
         "    def score(self, images, query):\n        return images @ query\n",
@@ -241,9 +245,11 @@ def test_a_method_that_answers_nonsense(kind: str) -> None:
     body, said = FAILING[kind]
     ended = run(NO_LEARNING + body)
     assert ended.code == 4, ended.err
+    # How many pictures are asked at once, chance decides.
+    err = re.sub(r"\d+ of \d+ pictures", "n of n pictures", re.sub(r"\(\d+, (\d+)\)", r"(n, \1)", ended.err))
     for words in said:
-        assert words in ended.err
-    assert "Traceback" not in ended.err
+        assert words in err
+    assert "Traceback" not in err
     assert not Path("run/run.json").exists()
 
 

@@ -21,8 +21,9 @@ from unittest.mock import patch
 
 TASKS = ("dev-food", "dev-activities")
 STEPS, BATCH, EVALUATION_BATCH = 4, 8, 50
-SCORED_BATCHES = 6
-"""Batches of test pictures a stage: 100 and 200 pictures in batches of 50."""
+SCORED_BATCHES = 14
+"""Batches of test pictures a stage: 100 and 200 pictures in batches of at most 50, and of each data set three that are
+asked again."""
 FINISHED_FILES = {".lock", "journal.jsonl", "predictions.parquet", "run.json", f"stage-{len(TASKS):02d}"}
 
 TINY = f"""

@@ -58,7 +58,9 @@ def summarise(record: Record, folder: Path, root: Path, declarations: Declaratio
         status=status_of(folder, record, rescorable),
         cost=values(COSTS, record),
         ranked_protocol=protocol.ranked if rescorable and protocol is not None else record.ranked_protocol,
-        unranked_because=record.unranked_because or (OWN_PROTOCOL if own else ablation(record, declared)),
+        unranked_because=record.unranked_because
+        or (OWN_PROTOCOL if own else ablation(record, declared))
+        or _batch_dependent(record),
         earlier_source=declared is not None and declared.earlier_source,
         source=Path(os.path.relpath(folder, root.parent)).as_posix(),
         detail=detail,
@@ -112,3 +114,8 @@ def changed_settings(record: Record) -> dict[str, Any]:
     """The settings, sorted by name, that differ from the defaults that the record says its method to have."""
     defaults = record.defaults or {}
     return {key: value for key, value in sorted(record.identity.settings.items()) if defaults.get(key, ...) != value}
+
+
+def _batch_dependent(record: Record) -> str:
+    """Why the run's answers are said to hang on who was asked with whom; empty where nothing says so."""
+    return record.rechecks.batch_dependent if record.rechecks else ""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from vlcl_bench.engine.journal import Event
 from vlcl_bench.protocols.budget import Budget
-from vlcl_bench.records.schema import Cost, Usage
+from vlcl_bench.records.schema import Cost, Rechecks, Usage
 
 SUMMED = (
     "task_pictures", "reference_pictures", "synthetic_pictures", "replayed_samples", "generated_pictures",
@@ -94,6 +94,12 @@ def run_fences(events: Sequence[Event]) -> list[str]:
     """The fences that held in every stage, by name; none where a stage was inline, or an older version does not say."""
     held = [set(event.get("fences", ())) for event in events]
     return sorted(set.intersection(*held)) if held else []
+
+
+def run_rechecks(evaluated: Sequence[Event]) -> Rechecks | None:
+    """Answers asked for again over all stages; ``None`` where an older version has evaluated them all."""
+    found = [Rechecks(**event["rechecks"]) for event in evaluated if "rechecks" in event]
+    return sum(found, Rechecks()) if found else None
 
 
 def run_log(learned: Sequence[Event]) -> list[dict[str, Any]]:

@@ -1,16 +1,20 @@
-"""Evaluation of one stage: every test picture of every task, in batches and an order that the harness picks."""
+"""Evaluation of one stage: every test picture of every task, in company that nobody can know beforehand."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from vlcl_bench.common.progress import Advance
-from vlcl_bench.common.seeds import derive_seed
 from vlcl_bench.data.store import StoredDataSet
+from vlcl_bench.engine.company import Answered, batches
 from vlcl_bench.engine.learner import Learner
 from vlcl_bench.protocols.schema import TaskSpec
 from vlcl_bench.protocols.stream import Protocol
+from vlcl_bench.records.schema import Rechecks
 from vlcl_bench.scoring.captions import answers_frame
 from vlcl_bench.scoring.classes import NOT_RECORDED, SEEN_COLUMN
 from vlcl_bench.scoring.consensus import NEAREST, counted_bank
@@ -18,6 +22,8 @@ from vlcl_bench.scoring.retrieval import TopK, best_columns
 from vlcl_bench.tasks import Query, caption_query, plain_query, task_query, union_query
 
 TOP = 5
+LOGIT_SCALE = 100.0
+"""CLIP's, where nobody says another."""
 LOGIT_STEP = 1 / 256
 """Stored logits are rounded to this step (4e-5 of a cosine at scale 100), which takes a third off a record."""
 
@@ -32,22 +38,37 @@ Logits = dict[int, np.ndarray]
 """Of data sets that are several tasks, by their place: logits ``(n, c)`` over their names, in the samples' order."""
 
 
-def evaluate(
-    learner: Learner,
-    protocol: Protocol,
-    stored: list[StoredDataSet],
-    stage: int,
-    progress: Advance,
-    logits: Logits | None = None,
-) -> pd.DataFrame:
-    """Predictions of one stage for all tasks, as :mod:`vlcl_bench.records.schema` stores them.
+@dataclass(frozen=True)
+class Evaluated:
+    """Predictions of one stage, as :mod:`vlcl_bench.records.schema` stores them, and what asking again showed.
 
-    ``logits`` is filled with what :func:`same_answers` needs where a data set is several tasks.
+    ``logits`` is what :func:`same_answers` needs where a data set is several tasks.
     """
-    if protocol.captioned:
-        return pd.concat(_evaluate_captions(learner, protocol, stored, stage, progress), ignore_index=True)
-    frames = _evaluate_labels(learner, protocol, stored, stage, progress, {} if logits is None else logits)
-    return pd.concat(frames, ignore_index=True)
+
+    frame: pd.DataFrame
+    rechecks: Rechecks
+    logits: Logits
+
+
+def evaluate(
+    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Advance,
+    logit_scale: float = LOGIT_SCALE,
+) -> Evaluated:  # fmt: skip
+    """Ask for all tasks at one stage. ``logit_scale`` is that of the backbone, which says when two scores are near."""
+    evaluator = _evaluate_captions if protocol.captioned else _evaluate_labels
+    parts = list(evaluator(learner, protocol, stored, stage, progress))
+    frame = pd.concat([frame for part in parts for frame in part.frames], ignore_index=True)
+    rechecks = sum((part.answered.rechecks(logit_scale) for part in parts), Rechecks())
+    return Evaluated(frame, rechecks, {k: part.logits for k, part in enumerate(parts) if part.logits is not None})
+
+
+@dataclass(frozen=True)
+class Part:
+    """Of one data set: the predictions of its tasks, its answers as far as they were asked for again, and its logits."""
+
+    frames: list[pd.DataFrame]
+    answered: Answered
+    logits: np.ndarray | None = None
 
 
 def same_answers(frame: pd.DataFrame, protocol: Protocol, stage: int, logits: Logits) -> pd.DataFrame | None:
@@ -77,48 +98,45 @@ def _seen(protocol: Protocol, dataset: int, stage: int) -> tuple[int, ...] | Non
 
 
 def _evaluate_labels(
-    learner: Learner,
-    protocol: Protocol,
-    stored: list[StoredDataSet],
-    stage: int,
-    progress: Advance,
-    kept: Logits,
-) -> list[pd.DataFrame]:
-    """A frame for each task. Batches mix all test pictures of a data set, also where its classes are several tasks."""
+    learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Advance
+) -> Iterator[Part]:
+    """A part for each data set. Batches mix all its test pictures, also where its classes are several tasks."""
     queries, union, plain = label_spaces(protocol)
     merged = np.array([protocol.merged_place[name] for name in union.names])
     merged_plain = np.array([protocol.merged_place[name] for name in plain.names])
     count = int(merged.max()) + 1
-    total, done, frames = sum(len(data.test) for data in stored), 0, []
+    total, done = sum(len(data.test) for data in stored), 0
     for place, (query, data) in enumerate(zip(queries, stored, strict=True)):
         grouped = any(spec.classes is not None for spec in protocol.tasks if spec.dataset == place)
-        if grouped:
-            kept[place] = np.empty((len(data.test), len(query.names)), np.float32)
-        order = np.random.default_rng(derive_seed(0, "evaluation order", data.name)).permutation(len(data.test))
+        kept = np.empty((len(data.test), len(query.names)), np.float32) if grouped else None
         answers: list[dict[str, np.ndarray]] = []
-        for start in range(0, len(order), protocol.evaluation_batch):
-            rows = order[start : start + protocol.evaluation_batch]
+        answered = Answered(len(data.test), 3)
+        for batch in batches(len(data.test), protocol.evaluation_batch, np.random.default_rng()):
             # All names first: their prompts are those of every data set, and so are encoded in one go.
-            pictures = np.ascontiguousarray(data.test[rows])
-            of_all, of_dataset, of_all_plain = learner.score(pictures, [union, query, plain])
+            scored = learner.score(batch.pictures(data.test), [union, query, plain])
+            answered.add(batch, scored)
+            first = ~batch.again
+            if not first.any():
+                continue
+            rows, (of_all, of_dataset, of_all_plain) = batch.rows[first], (logits[first] for logits in scored)
             answer = _answers(rows, of_dataset)
             answer["agnostic_top1"] = merged_top1(of_all, merged, count)
             answer["agnostic_plain_top1"] = merged_top1(of_all_plain, merged_plain, count)
             if protocol.class_groups:
                 answer[SEEN_COLUMN] = _best_seen(of_dataset, _seen(protocol, place, stage))
-            if grouped:
-                kept[place][rows] = of_dataset
+            if kept is not None:
+                kept[rows] = of_dataset
             answers.append(answer)
             done += len(rows)
             progress(done, total, data.name)
         columns = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
         frame = pd.DataFrame(columns).sort_values("sample", kind="stable")
-        frames += [
+        frames = [
             _of_task(frame, protocol, number, spec, stage)
             for number, spec in enumerate(protocol.tasks, 1)
             if spec.dataset == place
         ]
-    return frames
+        yield Part(frames, answered, kept)
 
 
 def _best_seen(logits: np.ndarray, seen: tuple[int, ...] | None) -> np.ndarray:
@@ -142,33 +160,44 @@ def _of_task(frame: pd.DataFrame, protocol: Protocol, number: int, spec: TaskSpe
 
 def _evaluate_captions(
     learner: Learner, protocol: Protocol, stored: list[StoredDataSet], stage: int, progress: Advance
-) -> list[pd.DataFrame]:
-    """A frame for each task: retrieval in both directions within its gallery, and a caption from the bank."""
+) -> Iterator[Part]:
+    """A part for each task: retrieval in both directions within its gallery, and a caption from the bank.
+
+    A method must not see which captions belong together, nor know a caption by its place: gallery and bank are
+    shuffled, and their scores put back.
+    """
     bank = counted_bank(protocol.bank_captions)
-    bank_query = caption_query(None, bank.captions)
-    total, done, frames = sum(len(data.test) for data in stored), 0, []
+    bank_query, bank_back = _mixed(None, bank.captions)
+    total, done = sum(len(data.test) for data in stored), 0
     for spec, data in zip(protocol.tasks, stored, strict=True):
         captions = protocol.manifests[spec.dataset].captions("test")
-        texts = [text for of_picture in captions for text in of_picture]
-        order = np.random.default_rng(derive_seed(0, "evaluation order", data.name)).permutation(len(data.test))
-        # A method must not see which captions belong together: they are shuffled, and their scores put back.
-        mixed = np.random.default_rng(derive_seed(0, "caption order", data.name)).permutation(len(texts))
-        back = np.argsort(mixed)
-        gallery = caption_query(data.name, tuple(texts[place] for place in mixed))
-        top = TopK(len(order), len(gallery.names))
-        nearest = np.empty((len(order), min(NEAREST, len(bank.captions))), np.int64)
-        for start in range(0, len(order), protocol.evaluation_batch):
-            rows = order[start : start + protocol.evaluation_batch]
-            of_gallery, of_bank = learner.score(np.ascontiguousarray(data.test[rows]), [gallery, bank_query])
-            top.add(rows, of_gallery[:, back])
-            nearest[rows] = best_columns(of_bank, nearest.shape[1])
+        gallery, back = _mixed(data.name, tuple(text for of_picture in captions for text in of_picture))
+        count = len(data.test)
+        top = TopK(count, len(gallery.names))
+        nearest = np.empty((count, min(NEAREST, len(bank.captions))), np.int64)
+        answered = Answered(count, 2)
+        for batch in batches(count, protocol.evaluation_batch, np.random.default_rng()):
+            of_gallery, of_bank = learner.score(batch.pictures(data.test), [gallery, bank_query])
+            scored = of_gallery[:, back], of_bank[:, bank_back]
+            answered.add(batch, scored)
+            first = ~batch.again
+            if not first.any():
+                continue
+            rows = batch.rows[first]
+            top.add(rows, scored[0][first])
+            nearest[rows] = best_columns(scored[1][first], nearest.shape[1])
             done += len(rows)
             progress(done, total, data.name)
         answers: dict[str, np.ndarray] = {
             "i2t": top.i2t(), "t2i": top.t2i(), "caption": bank.choose(nearest), "nearest": nearest[:, 0],
         }  # fmt: skip
-        frames.append(answers_frame(stage, spec.name, answers))
-    return frames
+        yield Part([answers_frame(stage, spec.name, answers)], answered)
+
+
+def _mixed(dataset: str | None, captions: tuple[str, ...]) -> tuple[Query, np.ndarray]:
+    """Captions to be scored, in an order from the system's randomness, and the places that put their scores back."""
+    mixed = np.random.default_rng().permutation(len(captions))
+    return caption_query(dataset, tuple(captions[place] for place in mixed)), np.argsort(mixed)
 
 
 def merged_top1(logits: np.ndarray, merged: np.ndarray, names: int) -> np.ndarray:

@@ -39,6 +39,7 @@ from vlcl_bench.engine.sandbox.supervisor import Supervisor, supervised
 from vlcl_bench.engine.stages import Stages
 from vlcl_bench.engine.states import Original
 from vlcl_bench.engine.synthesis import open_synthesis
+from vlcl_bench.engine.untouched import untouched_items
 from vlcl_bench.methods.card import make_settings
 from vlcl_bench.methods.terms import Loans
 from vlcl_bench.records.schema import Record
@@ -91,6 +92,11 @@ def _run(
         stored = open_store(protocol, prepared.places, store, reporter)
         settle_determinism()
         canary = make_ready(backbone, device, identity.backbone_sha256).status
+        begun = folder.journal.last("evaluated", stage=0) is not None
+        untouched = None if begun else untouched_items(
+            backbone, identity.backbone_sha256, protocol, stored, store.root, device, reporter
+        )  # fmt: skip
+        logit_scale = float(backbone.logit_scale)
         sizes_before = backbone_sizes(backbone)
         original = original_weights(request, prepared)
         learner: Learner
@@ -101,6 +107,7 @@ def _run(
             learner = supervisor.learner(protocol, identity, sizes_before, loans)
         stages = Stages(folder, learner, protocol, stored, reporter, request.keep_states, living, original)
         stages.reference_notes = list(prepared.remarks)
+        stages.untouched, stages.logit_scale = untouched, logit_scale
         stages.begin(started, precision)
         stages.go_through()
         return Outcome(folder.path, stages.conclude(identity, prepared.card, device, canary), False)

@@ -17,10 +17,11 @@ from vlcl_bench.engine.accounting import (
     run_fences,
     run_isolation,
     run_log,
+    run_rechecks,
     run_track,
     run_usage,
 )
-from vlcl_bench.engine.evaluate import Logits, evaluate, same_answers
+from vlcl_bench.engine.evaluate import LOGIT_SCALE, Logits, evaluate, same_answers
 from vlcl_bench.engine.footprint import footprint_of_run, journal_form
 from vlcl_bench.engine.journal import Event
 from vlcl_bench.engine.learner import Learner
@@ -30,10 +31,11 @@ from vlcl_bench.engine.provenance import Clock, provenance
 from vlcl_bench.engine.run_folder import RunFolder
 from vlcl_bench.engine.sandbox.kinds import INLINE, Living
 from vlcl_bench.engine.states import Original, keep_state, stored_form, whole_state
+from vlcl_bench.engine.untouched import Items, refuse_better_start
 from vlcl_bench.methods.card import MethodCard
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import PREDICTIONS_NAME, write_predictions, write_record
-from vlcl_bench.records.schema import Identity, Record, Scores
+from vlcl_bench.records.schema import Identity, Rechecks, Record, Scores
 from vlcl_bench.scoring.ground_truth import ground_truth
 from vlcl_bench.tasks import Task
 
@@ -57,7 +59,10 @@ class Stages:
         self.original = original or Original()
         self.clock, self.precision = Clock(), ""
         self.logits: Logits = {}
+        self.rechecks = Rechecks()
         self.reference_notes: list[str] = []
+        self.untouched: Items | None = None
+        self.logit_scale = LOGIT_SCALE
 
     def begin(self, started: float | None, precision: str) -> None:
         """Note how long this process took until here, since its command was given at ``started``."""
@@ -125,25 +130,30 @@ class Stages:
 
     def evaluate(self, stage: int) -> None:
         """Evaluate all tasks, or take over the answers of the stage before, and commit the stage."""
+        self.rechecks = Rechecks()
         with self.clock.measure() as seconds:
             frame = self.answers_before(stage)
             if frame is None:
                 frame = self.answers(stage)
+        truth = ground_truth(self.protocol)
+        if stage == 0 and self.untouched is not None:
+            refuse_better_start(truth.stage_item_scores(frame), self.untouched)
         digest = write_predictions(self.folder.predictions_path(stage), frame)
         memory, on_device = self.learner.memory()
         self.folder.journal.append(
             "evaluated", stage=stage, predictions_sha256=digest, seconds=seconds(),
             peak_memory_bytes=memory, peak_device_memory_bytes=on_device, elapsed=self.clock.elapsed(),
-            **self.living.facts(),
+            **self.living.facts(), rechecks=self.rechecks.model_dump(),
         )  # fmt: skip
-        self.reporter.stage_done(stage, ground_truth(self.protocol).stage_scores(frame))
+        self.reporter.stage_done(stage, truth.stage_scores(frame))
 
     def answers(self, stage: int) -> pd.DataFrame:
         """All answers of a stage, asked of the method."""
         total = sum(len(data.test) for data in self.stored)
-        self.logits = {}
         with self.reporter.phase(f"[{stage}/{len(self.protocol.tasks)}] evaluating", total) as progress:
-            return evaluate(self.learner, self.protocol, self.stored, stage, progress, self.logits)
+            found = evaluate(self.learner, self.protocol, self.stored, stage, progress, self.logit_scale)
+        self.logits, self.rechecks = found.logits, found.rechecks
+        return found.frame
 
     def answers_before(self, stage: int) -> pd.DataFrame | None:
         """All answers of a stage, from those of the stage before; ``None`` where the method has changed since.
@@ -168,6 +178,8 @@ class Stages:
         digest = write_predictions(folder.path / PREDICTIONS_NAME, frame)
         record = self.record(identity, card, device, canary, frame, digest)
         write_record(folder.path, record)
+        if record.rechecks and record.rechecks.batch_dependent:
+            self.reporter.say(f"not to be ranked: {record.rechecks.batch_dependent}")
         folder.drop_states({"none": tasks + 1, "last": tasks, "all": 0}[self.keep_states])
         folder.journal.append("finished", predictions_sha256=digest)
         folder.drop_stage_predictions()
@@ -197,6 +209,7 @@ class Stages:
             predictions_sha256=digest,
             predictions_rows=len(frame),
             scores=cast(Scores, ground_truth(protocol).rescore(frame)),
+            rechecks=run_rechecks(evaluated),
             data=data_origins(protocol.manifests),
             canary=canary,
             defaults=card.defaults,

@@ -6,9 +6,16 @@ and count again from ``predictions.parquet`` and the manifests. It names no host
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, NotRequired
+from typing import Annotated, Any, ClassVar, Literal, NotRequired, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from typing_extensions import TypedDict
 
 from vlcl_bench.common.fileio import canonical_json, sha256_text
@@ -16,6 +23,8 @@ from vlcl_bench.common.fileio import canonical_json, sha256_text
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**60)]
 """What can be measured: other people's records are read, too, and no number in them may break the board."""
+ALLOWED_CHANGED, ALLOWED_ALTERED, UNLIKELY = 0.005, 0.05, 0.001
+"""Shares of answers asked again that may change, and the probability below which more than that is no chance."""
 
 
 OWN_SOURCE = "backbone_source_sha256"
@@ -170,6 +179,51 @@ class Usage(_Model):
     task_budget: Count
 
 
+class Rechecks(_Model):
+    """Answers that a run asked for again: in other company, in batches of other sizes, alone; and altered pictures.
+
+    ``changed`` of ``asked``, and ``altered_changed`` of ``altered``, are others than the first time although their two
+    best scores were not near (``vlcl_bench/engine/company.py`` says how near).
+    """
+
+    asked: Count = 0
+    changed: Count = 0
+    altered: Count = 0
+    altered_changed: Count = 0
+
+    @classmethod
+    def of(cls, asked: int, changed: int, altered: bool) -> Rechecks:
+        """Of one kind."""
+        return cls(altered=asked, altered_changed=changed) if altered else cls(asked=asked, changed=changed)
+
+    def __add__(self, other: Rechecks) -> Rechecks:
+        return Rechecks(**{name: getattr(self, name) + getattr(other, name) for name in Rechecks.model_fields})
+
+    @model_validator(mode="after")
+    def _no_more_than_asked(self) -> Self:
+        if self.changed > self.asked or self.altered_changed > self.altered:
+            raise ValueError("more answers changed than were asked for again")
+        return self
+
+    @property
+    def batch_dependent(self) -> str:
+        """Why an answer is said to hang on its batch, with the numbers; empty where nothing says so.
+
+        Half a percent may change for rounding at a router's threshold, five percent of altered pictures for the
+        alteration. More than that counts where chance would give so many less than once in a thousand runs.
+        """
+        from scipy.special import betainc
+
+        for total, changed, allowed, what in (
+            (self.asked, self.changed, ALLOWED_CHANGED, "in other company"),
+            (self.altered, self.altered_changed, ALLOWED_ALTERED, "in other company with a few values altered"),
+        ):
+            if changed and betainc(changed, total - changed + 1, allowed) < UNLIKELY:  # binomial: so many or more
+                share = 100 * changed / total
+                return f"batch-dependent: {changed} of {total} answers ({share:.1f} %) are others {what}"
+        return ""
+
+
 class Matrices(TypedDict):
     """R in percent, the zero-shot row, and what follows from them (``None``: not defined)."""
 
@@ -250,6 +304,8 @@ class Record(_Model):
     """Of the predictions before :func:`compact_record` took their logits; empty where they have them."""
     scores: Scores
     data: dict[str, DataOrigin] = {}
+    rechecks: Rechecks | None = None
+    """Answers asked for again; ``None`` in records of versions that did not ask."""
     canary: str = ""
     """How the backbone's canary check went: ``known``, ``required`` or ``first-use``."""
     defaults: dict[str, Any] | None = None

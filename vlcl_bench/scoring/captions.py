@@ -131,7 +131,14 @@ class CaptionTruth(GroundTruth):
         Half of it says whether its best caption is one of its own, half how many of its captions find it, against the
         mean number of captions of a picture.
         """
-        answers = self._answers(frame, list(range(len(self.tasks) + 1)))
+        return self._items(self._answers(frame, list(range(len(self.tasks) + 1))))
+
+    def stage_item_scores(self, frame: pd.DataFrame) -> dict[str, FloatArray]:
+        """See :meth:`item_scores`: by task ``(n,)``, of the predictions of one stage."""
+        items = self._items(self._answers(frame, [int(frame["stage"].iloc[0])]))
+        return {task: scores[0] for task, scores in items.items()}
+
+    def _items(self, answers: Ids) -> dict[str, FloatArray]:
         found = {}
         for task in self.tasks:
             owners, pictures = np.asarray(self.owners[task]), self.pictures[task]

@@ -106,6 +106,10 @@ class ClassTruth(GroundTruth):
         """See :func:`item_scores`."""
         return item_scores(frame, self)
 
+    def stage_item_scores(self, frame: pd.DataFrame) -> dict[str, FloatArray]:
+        """See :func:`stage_item_scores`."""
+        return stage_item_scores(frame, self)
+
 
 @dataclass(frozen=True, eq=False)
 class _Answers:
@@ -134,6 +138,17 @@ def stage_accuracies(frame: pd.DataFrame, table: ClassTruth) -> dict[str, float]
     for task, part in frame.groupby("task", sort=False):
         labels = table.labels[str(task)][part["sample"].to_numpy()]
         found[str(task)] = 100.0 * float((part["top1"].to_numpy() == labels).mean())
+    return found
+
+
+def stage_item_scores(frame: pd.DataFrame, table: ClassTruth) -> dict[str, FloatArray]:
+    """By task ``(n,)``: 100 where a test sample is answered rightly, else 0, of one stage's predictions."""
+    found = {}
+    for task, part in frame.groupby("task", sort=False):
+        samples = part["sample"].to_numpy()
+        scores = np.empty(len(part))
+        scores[samples] = 100.0 * (part["top1"].to_numpy() == table.labels[str(task)][samples])
+        found[str(task)] = scores
     return found
 
 

@@ -37,3 +37,7 @@ class GroundTruth(ABC):
     @abstractmethod
     def item_scores(self, frame: pd.DataFrame) -> dict[str, FloatArray]:
         """By task ``(T + 1, n)``: what each test sample contributes in percent; the means are R's entries."""
+
+    @abstractmethod
+    def stage_item_scores(self, frame: pd.DataFrame) -> dict[str, FloatArray]:
+        """By task ``(n,)``: what each test sample contributes in percent, of the predictions of one stage."""

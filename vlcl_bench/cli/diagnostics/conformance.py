@@ -124,7 +124,7 @@ def check(
     stored = open_store(protocol, places, Store(store), reporter)
     learner = zero_shot_learner(loaded, protocol, where)
     with reporter.phase("evaluating the zero-shot model", sum(len(data.test) for data in stored)) as progress:
-        frame = evaluate(learner, protocol, stored, 0, progress)
+        frame = evaluate(learner, protocol, stored, 0, progress).frame
     scores = ground_truth(protocol).stage_scores(frame)
     columns = tuple(
         Column(

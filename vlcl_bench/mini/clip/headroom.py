@@ -42,13 +42,13 @@ def print_room(console: Console, jointly: bool, name: str = "mini-mtil-1") -> No
     method = cls(backbone, cls.Config())
     learner = InProcessLearner(method, protocol, 0, torch.device("cpu"), backbone_sizes(backbone))
     silent = lambda done, total, word: None  # noqa: E731
-    before = ground_truth(protocol).stage_scores(evaluate(learner, protocol, stored, 0, silent))
+    before = ground_truth(protocol).stage_scores(evaluate(learner, protocol, stored, 0, silent).frame)
     after: dict[str, float] = {}
     if jointly:
         assert isinstance(method, LossMethod)
         train_jointly(method, protocol, [np.asarray(data.train) for data in stored])
         method.forget_cached_texts()
-        after = ground_truth(protocol).stage_scores(evaluate(learner, protocol, stored, 0, silent))
+        after = ground_truth(protocol).stage_scores(evaluate(learner, protocol, stored, 0, silent).frame)
     table = Table("task", "classes", "chance", "zero-shot", *(["jointly"] if jointly else []))
     for dataset in protocol.datasets:
         cells = [f"{100 / len(dataset.class_names):.1f}", f"{before[dataset.name]:.1f}"]
