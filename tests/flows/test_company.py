@@ -50,7 +50,8 @@ REMEMBERING = (
 )
 
 
-HARD = re.sub("tasks = .*", 'tasks = ["digits", "textures", "gestures"]', TINY).replace('"tiny"', '"hard"').replace("batch = 50", "batch = 125")
+HARD = re.sub("tasks = .*", 'tasks = ["digits", "textures", "gestures"]', TINY)
+HARD = HARD.replace('"tiny"', '"hard"').replace("batch = 50", "batch = 125")
 """Tasks on which the mini CLIP leaves room: 60 % of digits without learning."""
 
 

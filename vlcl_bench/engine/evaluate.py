@@ -64,7 +64,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Part:
-    """Of one data set: the predictions of its tasks, its answers as far as they were asked for again, and its logits."""
+    """Of one data set: the predictions of its tasks, its answers as far as they are asked for again, and its logits."""
 
     frames: list[pd.DataFrame]
     answered: Answered
