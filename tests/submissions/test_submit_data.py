@@ -20,7 +20,7 @@ from vlcl_bench.submissions.add import add_runs
 from vlcl_bench.submissions.check import check_data
 from vlcl_bench.submissions.manifest import method_file, read_submission
 from vlcl_bench.submissions.new import new_submission
-from vlcl_bench.submissions.predictions import rows_expected
+from vlcl_bench.records.guard import rows_expected
 from vlcl_bench.submissions.sources import python_files, submission_digest
 from vlcl_bench.submissions.text import UnreadableError, unsafe
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vlcl_bench.board.collect import Fault, collect
 from vlcl_bench.board.confidence import with_confidence
 from vlcl_bench.board.declarations import Declarations
-from vlcl_bench.board.entries import entries
+from vlcl_bench.board.entries import entries_of
 from vlcl_bench.board.files import files_of
 from vlcl_bench.board.pages import MethodPage, installed_pages
 from vlcl_bench.board.readme import renewed
 from vlcl_bench.board.rows import BoardRow, board_rows
-from vlcl_bench.board.summaries import summarise
-from vlcl_bench.common.fileio import write_atomic
+from vlcl_bench.common.fileio import remove_half_written, write_atomic
 from vlcl_bench.errors import IntegrityError, UsageError
-from vlcl_bench.records.files import RECORD_NAME, read_record
 from vlcl_bench.records.rescoring import can_rescore
 
 COMMITTED = "leaderboard"
@@ -32,11 +31,15 @@ Pages = Callable[[Collection[str]], Sequence[MethodPage]]
 
 @dataclass(frozen=True)
 class Board:
-    """A finished board: its rows, its files by name, and how many runs it is made of and how many were scored again."""
+    """A finished board: its rows, its files by name, and how many runs it is made of and how many were scored again.
+
+    ``faults`` are the runs that it was made without.
+    """
 
     rows: list[BoardRow]
     files: dict[str, str]
     counts: dict[str, int]
+    faults: list[Fault] = field(default_factory=list)
 
 
 def board_of(
@@ -44,34 +47,35 @@ def board_of(
 ) -> Board:
     """The board of every finished run below ``runs``; published claims that nobody can check only where asked for.
 
-    Raises :class:`UsageError` where there is no such folder, and :class:`IntegrityError` for a damaged record.
+    A damaged record is left out and named among the board's ``faults``. Raises :class:`UsageError` where there is no
+    such folder.
     """
     if not runs.is_dir():
         raise UsageError(f"there is no folder {runs}", "Give one with runs (--runs), or run a method first.")
-    summaries, seen = [], set()
-    for folder in sorted(path.parent for path in runs.rglob(RECORD_NAME)):
-        record = read_record(folder)
-        same = (record.run_hash, record.first_predictions_sha256)
-        if same not in seen:  # the same run twice, with the same answers (compact or not), is one run
-            seen.add(same)
-            summaries.append(summarise(record, folder, runs, declarations))
-    rows = with_confidence(board_rows(summaries))
+    found = collect(runs, declarations)
+    rows = with_confidence(board_rows(found.summaries))
     files = files_of(rows, include_unverifiable=include_unverifiable)
-    if wanted := pages({summary.method for summary in summaries}):
-        scored = [entry for entry in entries([runs]) if all(can_rescore(record) for _, record in entry.runs.values())]
+    if wanted := pages({summary.method for summary in found.summaries}):
+        scored = [
+            one for one in entries_of(found.records) if all(can_rescore(record) for _, record in one.runs.values())
+        ]
         files |= {page.name: page.text(scored) for page in wanted}
-    rescored = sum(summary.status != "self-reported" for summary in summaries)
-    return Board(rows, files, {"runs": len(summaries), "rescored": rescored})
+    rescored = sum(summary.status != "self-reported" for summary in found.summaries)
+    return Board(rows, files, {"runs": len(found.summaries), "rescored": rescored}, found.faults)
 
 
 def build_from_runs(runs: Path, out: Path, declarations: Declarations, **how: Any) -> dict[str, Any]:
     """Write the board of ``runs`` to the folder ``out``; and, beside ``leaderboard/``, the README.
 
-    ``how`` as :func:`board_of`; returns its counts, and the ``files`` written.
+    ``how`` as :func:`board_of`; returns its counts, its ``faults`` as objects, and the ``files`` written. What a build
+    that was killed left half-written is removed.
     """
     board = board_of(runs, declarations, **how)
-    written = [str(write_atomic(path, text)) for path, text in placed(board, out).items()]
-    return {**board.counts, "files": written}
+    files = placed(board, out)
+    for path in files:
+        remove_half_written(path)
+    written = [str(write_atomic(path, text)) for path, text in files.items()]
+    return {**board.counts, "faults": _facts(board), "files": written}
 
 
 def check_board(runs: Path, out: Path, declarations: Declarations, **how: Any) -> dict[str, Any]:
@@ -93,7 +97,11 @@ def check_board(runs: Path, out: Path, declarations: Declarations, **how: Any) -
             f"{', '.join(stale)} in {out} are not what the records give:\n{shown}{more}",
             "Build it again, look at what changed, and commit it: vlcl leaderboard build.",
         )
-    return {**board.counts, "files": [str(path) for path in files]}
+    return {**board.counts, "faults": _facts(board), "files": [str(path) for path in files]}
+
+
+def _facts(board: Board) -> list[dict[str, str]]:
+    return [{"folder": str(one.folder), "message": one.message, "hint": one.hint} for one in board.faults]
 
 
 def placed(board: Board, out: Path) -> dict[Path, str]:

@@ -10,6 +10,7 @@ from vlcl_bench.board.declarations import Declaration, Declarations
 from vlcl_bench.board.detail import detail_of
 from vlcl_bench.board.rows import RunSummary
 from vlcl_bench.common.fileio import canonical_json, sha256_text
+from vlcl_bench.errors import IntegrityError
 from vlcl_bench.protocols.load import load_protocol, protocol_names
 from vlcl_bench.records.files import verified_predictions
 from vlcl_bench.records.reruns import rerun_of
@@ -25,7 +26,8 @@ from vlcl_bench.scoring.views import AGNOSTIC
 def summarise(record: Record, folder: Path, root: Path, declarations: Declarations) -> RunSummary:
     """What the board needs of the run in ``folder``, ``root`` being the folder of all runs.
 
-    Raises :class:`IntegrityError` for damaged predictions, a ``rerun.json`` of other ones, or scores of no known form.
+    Raises :class:`IntegrityError` for damaged predictions, a ``rerun.json`` of other ones, scores of no known form, or
+    a run that lies in the submission of another method.
     """
     identity, rescorable = record.identity, can_rescore(record)
     protocol = load_protocol(identity.protocol) if identity.protocol in protocol_names() else None
@@ -37,6 +39,11 @@ def summarise(record: Record, folder: Path, root: Path, declarations: Declaratio
         scores = dict(record.scores)
         detail = detail_of(record, scores)
     agnostic, declared = AGNOSTIC.part(scores), declarations.of(folder, record)
+    if declared is not None and declared.owner not in ("", identity.method):
+        raise IntegrityError(
+            f"{folder} is a run of {identity.method!r} and lies in the submission {declared.owner!r}",
+            f"Delete it there: runs of {identity.method!r} belong into its own submission.",
+        )
     return RunSummary(
         run_hash=record.run_hash,
         protocol=identity.protocol,

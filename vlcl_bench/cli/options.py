@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from vlcl_bench.common.plain import plain_json
+
 EXIT_CODES = """Exit codes: 0 done; 2 wrong command, name, setting or input file; 3 a damaged file of ours;
 4 the method failed; 5 the machine refused (disk, permission, device); 130 interrupted; 1 a bug in vlcl-bench."""
 
@@ -38,5 +40,5 @@ Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an erro
 
 
 def emit(value: Any) -> None:
-    """One JSON object on standard output."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """One JSON object on standard output; what a terminal would act on is escaped in it."""
+    typer.echo(plain_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))

@@ -21,9 +21,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a finished run: its R matrix, metrics, cost and where it ran."""
-    from rich.console import Console
-
     from vlcl_bench.cli.show import drift_of, drift_table, find_run, print_run, summary
+    from vlcl_bench.cli.terminal import terminal
     from vlcl_bench.records.files import read_record
 
     folder = find_run(run_name)
@@ -33,7 +32,7 @@ def show(
         if as_json:
             emit({"run": record.run_hash, "drift": [vars(row) for row in rows]})
         else:
-            Console().print(drift_table(rows))
+            terminal().print(drift_table(rows))
     elif seeds:
         from vlcl_bench.cli.seeds import seed_tables, seeds_of
 
@@ -42,11 +41,11 @@ def show(
             emit({"run": record.run_hash, **reports})
         else:
             for table in seed_tables(reports):
-                Console().print(table, "")
+                terminal().print(table, "")
     elif as_json:
         emit(summary(folder, record))
     else:
-        print_run(Console(), folder, record, full=True)
+        print_run(terminal(), folder, record, full=True)
 
 
 def score(
@@ -69,9 +68,8 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Recompute everything from stored predictions and labels; stored scores are ignored."""
-    from rich.console import Console
-
     from vlcl_bench.cli.show import find_run, print_scores, score_matrix, score_run
+    from vlcl_bench.cli.terminal import terminal
     from vlcl_bench.errors import UsageError
 
     if (run_name is None) == (matrix is None):
@@ -83,7 +81,7 @@ def score(
     if as_json:
         emit(result)
     else:
-        print_scores(Console(), result)
+        print_scores(terminal(), result)
 
 
 def register(app: typer.Typer) -> None:

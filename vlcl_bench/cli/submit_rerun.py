@@ -45,6 +45,7 @@ def rerun(
 
     from rich.console import Console
 
+    from vlcl_bench.cli.terminal import say
     from vlcl_bench.common.progress import RichReporter
     from vlcl_bench.submissions.rerun import Means, rerun_submission
 
@@ -57,7 +58,7 @@ def rerun(
     else:
         for result in results:
             for line in _lines(result):
-                typer.echo(line)
+                say(line)
     if any(result.findings for result in results):
         raise typer.Exit(3)
 
