@@ -11,11 +11,12 @@ from typing import Any
 from vlcl_bench.board.collect import Fault, collect
 from vlcl_bench.board.confidence import with_confidence
 from vlcl_bench.board.declarations import Declarations
+from vlcl_bench.board.doubts import judged_rows
 from vlcl_bench.board.entries import entries_of
 from vlcl_bench.board.files import files_of
 from vlcl_bench.board.pages import MethodPage, installed_pages
 from vlcl_bench.board.readme import renewed
-from vlcl_bench.board.rows import BoardRow, board_rows
+from vlcl_bench.board.rows import BoardRow
 from vlcl_bench.common.fileio import remove_half_written, write_atomic
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.records.rescoring import can_rescore
@@ -53,7 +54,7 @@ def board_of(
     if not runs.is_dir():
         raise UsageError(f"there is no folder {runs}", "Give one with runs (--runs), or run a method first.")
     found = collect(runs, declarations)
-    rows = with_confidence(board_rows(found.summaries))
+    rows = with_confidence(judged_rows(found.summaries))
     files = files_of(rows, include_unverifiable=include_unverifiable)
     if wanted := pages({summary.method for summary in found.summaries}):
         scored = [

@@ -12,6 +12,7 @@ from vlcl_bench.board.rows import RunSummary
 from vlcl_bench.common.fileio import canonical_json, sha256_text
 from vlcl_bench.errors import IntegrityError
 from vlcl_bench.protocols.load import load_protocol, protocol_names
+from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import verified_predictions
 from vlcl_bench.records.reruns import rerun_of
 from vlcl_bench.records.rescoring import can_rescore, joint_of
@@ -61,8 +62,9 @@ def summarise(record: Record, folder: Path, root: Path, declarations: Declaratio
         status=status_of(folder, record, rescorable),
         cost=values(COSTS, record),
         ranked_protocol=protocol.ranked if rescorable and protocol is not None else record.ranked_protocol,
-        unranked_because=record.unranked_because or ablation(record, declared),
+        unranked_because=record.unranked_because or ablation(record, declared) or other_backbone(record, protocol),
         earlier_source=declared is not None and declared.earlier_source,
+        home="" if declared is None else "reference" if declared.is_reference else "other",
         source=Path(os.path.relpath(folder, root.parent)).as_posix(),
         detail=detail,
     )
@@ -90,6 +92,13 @@ def ablation(record: Record, declared: Declaration | None) -> str:
     if declared.is_entry or declared.undeclared < 2:
         return ""
     return "one of several settings, none of which is declared"
+
+
+def other_backbone(record: Record, protocol: Protocol | None) -> str:
+    """Why a run from another model than the protocol's is not ranked: the model is half of a score."""
+    if protocol is None or record.identity.backbone == protocol.backbone:
+        return ""
+    return f"from another backbone than the protocol's {protocol.backbone}"
 
 
 def entry_id(record: Record) -> str:

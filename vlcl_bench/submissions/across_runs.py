@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from vlcl_bench.board.rows import SEEDS_NEEDED
+from vlcl_bench.board.seeds import picked_seeds
 from vlcl_bench.common.fileio import canonical_json, sha256_text
 from vlcl_bench.submissions.finding import Finding
 from vlcl_bench.submissions.submitted_run import SubmittedRun
 from vlcl_bench.submissions.text import shown
 
-SEEDS_NEEDED = 3
 
 
 def across_findings(runs: Sequence[SubmittedRun]) -> Iterator[Finding]:
@@ -53,6 +54,9 @@ def _seed_promises(group: Sequence[SubmittedRun]) -> Iterator[Finding]:
         message = f"the method says that its seed changes nothing; its {len(group)} runs on {name} differ"
         yield Finding("not-deterministic", "runs", message, "Leave deterministic = True out, and run three seeds.")
     seeds, needed = len({run.record.identity.seed for run in group}), 1 if deterministic else SEEDS_NEEDED
+    if picked := picked_seeds([run.record.identity.seed for run in group], needed):
+        message = f"its seeds on {shown(name)} are {picked}, where 0, 1 and 2 are asked for: the board says so"
+        yield Finding("picked-seeds", "runs", message, "Run the seeds 0, 1 and 2; further ones follow them.", "remark")
     if seeds < needed and (protocol is None or protocol.ranked):
         message = f"{seeds} of {needed} seeds on {shown(name)}: the row will not be ranked yet"
         yield Finding("few-seeds", "runs", message, "Run the other seeds with the same settings.", "remark")

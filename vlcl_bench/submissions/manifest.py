@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,6 +32,7 @@ def _said(text: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_said)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Line = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_said)]
 
 
@@ -50,11 +53,16 @@ class Submission(BaseModel):
     method: Annotated[str, Field(max_length=200)] = METHOD_NAME
     pretrained_models: Annotated[list[Line], Field(max_length=20)]
     auxiliary_data: Annotated[list[Line], Field(max_length=20)]
-    entries: Annotated[list[dict[Name, bool | int | float | Line]], Field(max_length=5)] = []
+    entries: Annotated[list[dict[Name, bool | int | Finite | Line]], Field(max_length=5)] = []
 
-    def mentions(self, name: str) -> bool:
-        """Whether a model or a data set is declared under ``name``."""
-        return any(name in text for text in (*self.pretrained_models, *self.auxiliary_data))
+    @staticmethod
+    def mentions(name: str, *lists: Sequence[str]) -> bool:
+        """Whether a model or a data set is declared under ``name`` in one of ``lists``.
+
+        A declaration is the name alone, or the name with a word about it behind a blank or a mark: ``NAME: which``.
+        """
+        declared = re.compile(re.escape(name) + r"(?=$|\s|[,;:](?=\s|$))")
+        return any(declared.match(text) for texts in lists for text in texts)
 
 
 KEYS = ", ".join(Submission.model_fields)
