@@ -90,7 +90,8 @@ FAULTY = {
     ),
     "a task too few": (rewritten(lambda table: table.slice(0, 1000)), "missing"),
     "rows without end": (
-        rewritten(lambda table: pa.table({"stage": pa.array(np.zeros(2_000_000, np.int16))})), "it claims 2,000,000 rows",
+        rewritten(lambda table: pa.table({"stage": pa.array(np.zeros(2_000_000, np.int16))})),
+        "it claims 2,000,000 rows",
     ),
     "a rerun of nothing": (lambda run: (run / "rerun.json").write_text("{}"), "rerun"),
 }  # fmt: skip
@@ -98,7 +99,7 @@ FAULTY = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A good run, those that are shown all the same, and the faulty ones, each in a folder named after what is wrong."""
+    """A good run, those that are shown all the same, and the faulty ones, in folders named after what is wrong."""
     folder, source = tmp_path_factory.mktemp("runs"), committed("mini-mtil-1", 0)
     shutil.copytree(committed("mini-mtil-1", 1), folder / "good")
     for kind, change in {**SHOWN, **{kind: change for kind, (change, _) in FAULTY.items()}}.items():

@@ -119,7 +119,7 @@ def test_no_file_is_read_with_more_than_a_gibibyte_and_each_ends_in_words(tmp_pa
 def test_reading_predictions_names_the_damage(kind, tmp_path):
     path = tmp_path / "predictions.parquet"
     path.write_bytes(REFUSED[kind][0]())
-    with pytest.raises(IntegrityError, match="predictions.parquet is damaged"):
+    with pytest.raises(IntegrityError, match=r"predictions\.parquet is damaged"):
         read_predictions(path)
 
 
@@ -128,10 +128,8 @@ def test_reading_predictions_names_the_damage(kind, tmp_path):
     [
         {"pandas": '{"index_columns": ["gone"], "columns": []}'},
         {"pandas": "no JSON"},
-        {"pandas": '{"index_columns": [{"kind": "range", "start": 0, "stop": 10000000000, "step": 1}], "columns": []}'},
-        {
-            "pandas": '{"index_columns": [], "columns": [{"name": "stage", "field_name": "stage", "numpy_type": "M8[ns]"}]}'
-        },
+        {"pandas": '{"index_columns": [{"kind": "range", "start": 0, "stop": 9999999999, "step": 1}], "columns": []}'},
+        {"pandas": '{"index_columns": [], "columns": [{"field_name": "stage", "numpy_type": "M8[ns]"}]}'},
         {"\xff": "\xff" * 1000},
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -27,25 +29,38 @@ def show(
 
     folder = find_run(run_name)
     record = read_record(folder)
-    if drift:
-        rows = drift_of(folder, record)
-        if as_json:
-            emit({"run": record.run_hash, "drift": [vars(row) for row in rows]})
-        else:
-            terminal().print(drift_table(rows))
-    elif seeds:
-        from vlcl_bench.cli.seeds import seed_tables, seeds_of
+    with _in_form(folder):
+        if drift:
+            rows = drift_of(folder, record)
+            if as_json:
+                emit({"run": record.run_hash, "drift": [vars(row) for row in rows]})
+            else:
+                terminal().print(drift_table(rows))
+        elif seeds:
+            from vlcl_bench.cli.seeds import seed_tables, seeds_of
 
-        reports = seeds_of(record)
-        if as_json:
-            emit({"run": record.run_hash, **reports})
+            reports = seeds_of(record)
+            if as_json:
+                emit({"run": record.run_hash, **reports})
+            else:
+                for table in seed_tables(reports):
+                    terminal().print(table, "")
+        elif as_json:
+            emit(summary(folder, record))
         else:
-            for table in seed_tables(reports):
-                terminal().print(table, "")
-    elif as_json:
-        emit(summary(folder, record))
-    else:
-        print_run(terminal(), folder, record, full=True)
+            print_run(terminal(), folder, record, full=True)
+
+
+@contextlib.contextmanager
+def _in_form(folder: Path) -> Iterator[None]:
+    """What parts of a record that no schema describes do to the code that shows them is an error of the record."""
+    from vlcl_bench.errors import IntegrityError
+
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        message = f"the record in {folder} cannot be shown: {type(error).__name__}: {str(error)[:200]}"
+        raise IntegrityError(message, "Its scores can be counted anew: vlcl score. Else run it again.") from error
 
 
 def score(
