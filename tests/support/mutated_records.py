@@ -42,7 +42,8 @@ from vlcl_bench.submissions.declared import SubmissionDeclarations
 PROTOCOL = "mini-c2r"
 TOKENS = ("NaN", "-Infinity", "1e999", "1" * 5000, "-0", "1e-400", '"\\ud800"', "[" * 500 + "]" * 500, "{}", "[]",
           "null", "true", '""', '"\\u202e\\u001b[31m"', '"=1+1"', '"<script>"', '"' + "a" * 5000 + '"', "-1", "0", "2",
-          "1e300", "9007199254740993", "0.5", '"standard"', '"open-budget"', '"first-use"', '"ZSCL"', '"mini-mtil-1"')  # fmt: skip
+          "1e300", "9007199254740993", "0.5", '"standard"', '"open-budget"', '"first-use"', '"ZSCL"',
+          '"mini-mtil-1"')  # fmt: skip
 """JSON, and what is taken for it, that stands in the place of a value."""
 
 
@@ -163,7 +164,7 @@ def of_answers(data: bytes, rng: random.Random) -> bytes:
     frame = table.to_pandas().astype({"task": str})
     name, row = rng.choice(list(frame.columns)), rng.randrange(len(frame))
     numbers = [column for column in frame.columns if column != "task"]
-    column, others = rng.choice(numbers), frame.index != row
+    column = rng.choice(numbers)
     changes: list[Callable[[], pd.DataFrame]] = [
         lambda: frame.assign(
             **{column: frame[column].where(frame.index != row, rng.choice([-1, 0, 1, 99, 2**31 - 1]))}
