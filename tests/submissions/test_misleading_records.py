@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from support.boards import run as board_run
 from support.boards import three
@@ -18,6 +19,7 @@ from vlcl_bench.records.files import read_record
 from vlcl_bench.submissions.across_runs import across_findings
 from vlcl_bench.submissions.check import check_data
 from vlcl_bench.submissions.consistency import consistency_findings
+from vlcl_bench.submissions.doubted import doubt_findings
 from vlcl_bench.submissions.likeness import looks, taken_name, taken_title
 from vlcl_bench.submissions.manifest import Submission
 from vlcl_bench.submissions.record_checks import COMMITTED
@@ -29,6 +31,11 @@ PROTOCOL = "mini-mtil-1"
 @pytest.fixture(scope="module")
 def record():
     return read_record(committed(PROTOCOL, 0))
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("left") / "mine")
 
 
 # Titles
@@ -207,6 +214,34 @@ def test_the_check_and_the_board_say_which_seeds_were_taken(record):
     assert "rescored, seeds 3, 7, 9 |" in board_text([*picked, *three("honest", 40)])["README.md"]
 
 
+# Answers
+
+
+def test_answers_of_another_method_are_named_before_the_board_does_not_rank_them(mine):
+    (finding,) = [finding for finding in check_data(mine.folder) if finding.code == "copied-answers"]
+    assert finding.severity == "remark"
+    assert "100.0 % of its first answers after stage 0 are those of a run of finetune" in finding.message
+
+
+def test_two_seeds_that_differ_in_other_places_alone_are_one(record):
+    runs = []
+    for seed in (0, 1):
+        one = record.model_copy(update={"identity": record.identity.model_copy(update={"seed": seed})})
+        first = np.array([[seed, 1], [2, 3]], np.int32)
+        runs.append(SubmittedRun(ROOT, f"runs/{seed}", one, None, answers=str(seed), first=first))
+    assert [finding.code for finding in across_findings(runs) if finding.is_error] == ["repeated-answers"]
+    runs[1].first = np.array([[0, 1], [2, 4]], np.int32)
+    assert [finding.code for finding in across_findings(runs) if finding.is_error] == []
+
+
+def test_labels_for_answers_are_named(mine):
+    with_labels = SubmittedRun(ROOT, "runs/x", read_record(mine.run), None, first=np.zeros((2, 2), np.int32))
+    with_labels.scores = {"matrix": [[100.0, 99.5], [100.0, 100.0]]}
+    assert [finding.code for finding in doubt_findings([with_labels], "mine")] == ["all-right"]
+    with_labels.scores = {"matrix": [[100.0, 95.0], [100.0, 100.0]]}
+    assert list(doubt_findings([with_labels], "mine")) == []
+
+
 # Spreadsheets
 
 
@@ -229,11 +264,6 @@ LEFT = {
     "half a rerun": lambda run: (run / ".rerun.json.abcdefgh.tmp").write_text("{"),
     "a folder half-copied": lambda run: shutil.copytree(run, run.with_name(f".{run.name}.abcdefgh.tmp")),
 }
-
-
-@pytest.fixture(scope="module")
-def mine(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("left") / "mine")
 
 
 @pytest.mark.parametrize("kind", LEFT)

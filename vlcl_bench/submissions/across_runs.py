@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from vlcl_bench.board.rows import SEEDS_NEEDED
 from vlcl_bench.board.seeds import picked_seeds
 from vlcl_bench.common.fileio import canonical_json, sha256_text
+from vlcl_bench.scoring.first_answers import agreement
 from vlcl_bench.submissions.finding import Finding
 from vlcl_bench.submissions.submitted_run import SubmittedRun
 from vlcl_bench.submissions.text import shown
 
+
+DETERMINISTIC = "A method whose seed changes nothing says deterministic = True, and needs one run only."
 
 
 def across_findings(runs: Sequence[SubmittedRun]) -> Iterator[Finding]:
@@ -29,7 +32,7 @@ def _repetitions(group: Sequence[SubmittedRun]) -> Iterator[Finding]:
     """Seeds that stand there twice, and answers that do."""
     deterministic = all(run.record.deterministic for run in group)
     seeds, answers = dict[int, SubmittedRun](), dict[str, SubmittedRun]()
-    for run in group:
+    for place, run in enumerate(group):
         identity = run.record.identity
         if identity.seed in seeds:
             there = seeds[identity.seed].where
@@ -40,10 +43,23 @@ def _repetitions(group: Sequence[SubmittedRun]) -> Iterator[Finding]:
             message = (
                 f"seed {identity.seed} has the very same answers as seed {other.record.identity.seed} ({other.where})"
             )
-            hint = "A method whose seed changes nothing says deterministic = True, and needs one run only."
-            yield Finding("repeated-answers", run.where, message, hint)
+            yield Finding("repeated-answers", run.where, message, DETERMINISTIC)
+        elif not deterministic and (same := _same_first(run, group[:place])) is not None:
+            message = (
+                f"seed {identity.seed} has the same first answers after stage 0 as seed {same.record.identity.seed} "
+                f"({same.where})"
+            )
+            yield Finding("repeated-answers", run.where, message, DETERMINISTIC)
         seeds.setdefault(identity.seed, run)
         answers.setdefault(run.answers, run)
+
+
+def _same_first(run: SubmittedRun, others: Sequence[SubmittedRun]) -> SubmittedRun | None:
+    """One of the others that gives the same first answers at every stage after 0."""
+    for other in others:
+        if run.first is not None and other.first is not None and agreement(run.first, other.first) == 100.0:
+            return other
+    return None
 
 
 def _seed_promises(group: Sequence[SubmittedRun]) -> Iterator[Finding]:

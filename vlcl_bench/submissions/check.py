@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vlcl_bench.errors import IntegrityError
 from vlcl_bench.submissions.across_runs import across_findings
+from vlcl_bench.submissions.doubted import doubt_findings
 from vlcl_bench.submissions.files import METHOD_LIMIT, RERUN_LIMIT, check_tree
 from vlcl_bench.submissions.finding import Finding
 from vlcl_bench.submissions.likeness import taken_name, taken_title
@@ -49,6 +50,8 @@ def check_data(folder: Path) -> list[Finding]:
     for run in runs:
         findings += _all_of(run.where, row_zero_findings(run))
     findings += _all_of("runs", chain(across_findings(runs), promise_findings(runs, submission, sources)))
+    if not is_reference:
+        findings += _all_of("runs", doubt_findings(runs, name))
     if not folders:
         hint = f"vlcl run --protocol mini-mtil-1 --method {folder}, then vlcl submit add RUN --to {folder}."
         findings.append(Finding("no-runs", ".", "there are no runs yet", hint, "remark"))

@@ -11,6 +11,7 @@ from vlcl_bench.errors import IntegrityError
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import PREDICTIONS_NAME, compact_predictions
 from vlcl_bench.records.guard import most_rows, tried
+from vlcl_bench.scoring.first_answers import first_answers
 from vlcl_bench.scoring.ground_truth import ground_truth
 from vlcl_bench.submissions.files import PREDICTIONS_LIMIT
 from vlcl_bench.submissions.finding import Finding
@@ -61,6 +62,7 @@ def _score(run: SubmittedRun, protocol: Protocol, table: Path) -> list[Finding]:
         findings.append(Finding("predictions-rows", at, message, AGAIN))
     try:
         run.scores = ground_truth(protocol).rescore(frame)
+        run.first = first_answers(frame, run.scores["tasks"])
         # Of the answers and not of the file: the same ones can be packed in many ways.
         run.answers = sha256_text(compact_predictions(frame).to_csv(index=False))
     except IntegrityError as error:

@@ -13,6 +13,7 @@ from vlcl_bench.common.strict_json import parse_json
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME
 from vlcl_bench.records.schema import Record
+from vlcl_bench.scoring.first_answers import Answers
 from vlcl_bench.submissions.files import RECORD_LIMIT
 from vlcl_bench.submissions.finding import Finding
 from vlcl_bench.submissions.text import UnreadableError, read_limited, shown, unsafe
@@ -28,8 +29,8 @@ MOST_ERRORS = 10
 class SubmittedRun:
     """A run of a submission: its folder, that folder's path within the submission, its record and today's protocol.
 
-    ``answers`` is the SHA-256 of its file of predictions and, once they are read, of the answers in it; ``scores`` are
-    those that follow from them.
+    ``answers`` is the SHA-256 of its file of predictions and, once they are read, of the answers in it; ``first`` are
+    the first of them by stage, and ``scores`` what follows from them.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class SubmittedRun:
     protocol: Protocol | None
     answers: str = ""
     scores: dict[str, Any] | None = None
+    first: Answers | None = None
 
     @property
     def record_file(self) -> str:
