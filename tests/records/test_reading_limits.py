@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from vlcl_bench.errors import IntegrityError
+from vlcl_bench.records import guard
+from vlcl_bench.records import unpack as unpack_module
 from vlcl_bench.records.files import read_predictions
 from vlcl_bench.records.unpack import unpack
 
@@ -145,3 +147,26 @@ def test_what_a_file_says_beside_its_columns_is_not_listened_to(metadata, tmp_pa
 def test_words_may_be_packed_in_any_way_where_a_file_is_ours(tmp_path):
     (tmp_path / "a.parquet").write_bytes(words("digits", 5, plain=True))
     assert list(read_predictions(tmp_path / "a.parquet")["task"]) == ["digits"] * 5
+
+
+def test_files_are_read_by_several_processes_and_each_gets_its_own_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "AT_ONCE", 2)
+    paths = [tmp_path / f"{number}.parquet" for number in range(5)]
+    for path in paths:
+        path.write_bytes(packed(numbers(stage=[1, 2])))
+    paths[2].write_bytes(b"PAR1")
+    answers = guard.tried([(path, 10, None) for path in paths])
+    assert [code for code, _ in answers] == ["", "", "predictions-unreadable", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("written", "answers"),
+    [(b"", 0), (b'{"code": "", "message": ""}\n{"code": "x", "mess', 1), (b'{"code": ""}\n', 0), (b"\xff\xfe\n", 0),
+     (b'{"code": "", "message": ""}\n' * 9, 3)],
+)  # fmt: skip
+def test_what_a_dying_reader_wrote_half_is_no_answer(written, answers, tmp_path, monkeypatch):
+    reader = tmp_path / "reader.py"
+    reader.write_text(f"import sys\nsys.stdin.read()\nsys.stdout.buffer.write({written!r})\n")
+    monkeypatch.setattr(unpack_module, "__file__", str(reader))
+    found, end = guard._read([(tmp_path / "x.parquet", 1, None)] * 3)
+    assert (len(found), end) == (answers, "exit code 0")

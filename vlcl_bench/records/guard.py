@@ -16,8 +16,8 @@ from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records import unpack
 from vlcl_bench.scoring.ground_truth import ground_truth
 
-PATIENCE = 300
-"""Seconds in which the files must be read, all of them."""
+AT_ONCE, PATIENCE = 200, 300
+"""Files that one process reads, and the seconds in which it must."""
 
 Wanted = tuple[Path, int, Path | None]
 """A file of predictions, the most rows that are read, and where the table is written, if it is."""
@@ -37,9 +37,10 @@ def tried(files: Sequence[Wanted]) -> list[tuple[str, str]]:
     """Read each file elsewhere; the code and the message of what is wrong with it, both empty where it was read."""
     results: list[tuple[str, str]] = []
     while len(results) < len(files):
-        answers, end = _read(files[len(results) :])
+        batch = files[len(results) : len(results) + AT_ONCE]
+        answers, end = _read(batch)
         results += answers
-        if len(results) < len(files):  # this file brought its reader down: go on with the next
+        if len(answers) < len(batch):  # the next file brought its reader down: go on with the one after it
             message = f"reading it ended its reader ({end}): it needs too much memory or time, or is broken"
             results.append(("archive-bomb", message))
     return results
