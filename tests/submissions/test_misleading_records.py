@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from vlcl_bench.submissions.check import check_data
 from vlcl_bench.submissions.consistency import consistency_findings
 from vlcl_bench.submissions.doubted import doubt_findings
 from vlcl_bench.submissions.likeness import looks, taken_name, taken_title
-from vlcl_bench.submissions.manifest import Submission
+from vlcl_bench.submissions.manifest import Submission, read_submission
 from vlcl_bench.submissions.record_checks import COMMITTED
 from vlcl_bench.submissions.submitted_run import SubmittedRun
 
@@ -283,3 +284,42 @@ def test_other_hidden_files_are_refused_as_before(mine, tmp_path):
     (run / ".a.abcdefgh.tmp").symlink_to(run / "run.json")
     found = [finding for finding in check_data(folder) if finding.is_error]
     assert sorted(finding.code for finding in found) == ["link", *["unexpected-file"] * 4]
+
+
+# A submission.toml that asks for much
+
+TOML = (ROOT / "submissions" / "example-prototype" / "submission.toml").read_text()
+GREEDY = {
+    "a key of thirty thousand parts": ("a" + ".a" * 30_000 + " = 1\n", "toml-syntax"),
+    "a table of as many": ("[a" + ".a" * 30_000 + "]\n", "toml-syntax"),
+    "parts in quotes": ("a" + ' . "a.b"' * 5_000 + " = 1\n", "toml-syntax"),
+    "parts behind a text with quotes": (
+        "a = { x = \"\"\" \" \"\"\", " + "b." * 20_000 + 'b = "c" }\n', "toml-syntax",
+    ),
+    "parts with blanks": ("a" + " . a" * 9_000 + " = 1\n", "toml-syntax"),
+    "tables in tables": ("a = " + "{a = " * 4000 + "1" + "}" * 4000, "toml-syntax"),
+    "six thousand tables": ("".join(f"[a{number}]\n" for number in range(6000)), "toml-unknown-key"),
+    "an infinite setting": (TOML + "\nentries = [{ a = inf }]\n", "toml-value"),
+    "a setting that is no number": (TOML + "\nentries = [{ a = -nan }]\n", "toml-value"),
+    "a day": (TOML + "\nentries = [{ a = 1979-05-27 }]\n", "toml-value"),
+    "ten thousand digits": (TOML + "\nentries = [{ a = " + "9" * 10_000 + " }]\n", "toml-syntax"),
+}
+
+
+@pytest.mark.parametrize("kind", GREEDY)
+def test_a_submission_toml_that_asks_for_much_ends_in_a_few_words(kind, tmp_path):
+    text, code = GREEDY[kind]
+    (tmp_path / "submission.toml").write_text(text)
+    tracemalloc.start()
+    found, findings = read_submission(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found is None
+    assert code in {finding.code for finding in findings}
+    assert len(findings) <= 21
+    assert peak < 64 * 2**20
+
+
+def test_dots_in_texts_are_no_keys(tmp_path):
+    (tmp_path / "submission.toml").write_text(TOML.replace('paper = "', 'paper = "' + "a." * 40))
+    assert read_submission(tmp_path)[1] == []

@@ -17,6 +17,9 @@ from vlcl_bench.submissions.text import UnreadableError, read_limited, shown, un
 
 MANIFEST_NAME, METHOD_NAME = "submission.toml", "method.py"
 MANIFEST_LIMIT = 64 * 1024
+MOST_PARTS, MOST_ERRORS = 100, 20
+DOTTED = re.compile(rf"""(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{MOST_PARTS}}}""")
+"""A key of thirty thousand parts takes Python's reader of TOML gigabytes, since each part is noted with all before it."""
 PLACEHOLDER = "TODO"
 """How a text begins that ``vlcl submit new`` left to be written."""
 
@@ -90,6 +93,9 @@ def read_submission(folder: Path) -> tuple[Submission | None, list[Finding]]:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         return None, [finding("toml-encoding", f"byte {error.start} is not UTF-8", "Save the file as UTF-8.")]
+    if DOTTED.search(text):
+        message = f"a key has more than {MOST_PARTS} parts between its dots"
+        return None, [finding("toml-syntax", message, f"Known keys: {KEYS}.")]
     try:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
@@ -97,12 +103,14 @@ def read_submission(folder: Path) -> tuple[Submission | None, list[Finding]]:
     try:
         return Submission.model_validate(values), []
     except ValidationError as error:
-        findings = []
-        for part in error.errors():
+        findings, errors = [], error.errors(include_url=False, include_context=False, include_input=False)
+        for part in errors[:MOST_ERRORS]:
             where, kind = ".".join(map(str, part["loc"])), part["type"]
             code = {"extra_forbidden": "toml-unknown-key", "value_error": "toml-text"}.get(kind, "toml-value")
             message = f"{shown(where)}: {part['msg'].removeprefix('Value error, ')}"
             findings.append(finding(code, message, HINTS.get(kind, "See docs/submitting.md.")))
+        if len(errors) > MOST_ERRORS:
+            findings.append(finding("toml-value", f"and {len(errors) - MOST_ERRORS} more places", HINTS["missing"]))
         return None, findings
 
 
