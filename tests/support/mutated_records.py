@@ -271,7 +271,6 @@ def attack(count: int, folder: Path, seed: int = 0) -> Target:
         max_examples=count,
         database=None,
         deadline=None,
-        derandomize=seed is None,
         print_blob=False,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
