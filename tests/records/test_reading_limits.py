@@ -15,7 +15,7 @@ import pytest
 from vlcl_bench.errors import IntegrityError
 from vlcl_bench.records import guard
 from vlcl_bench.records import unpack as unpack_module
-from vlcl_bench.records.files import read_predictions
+from vlcl_bench.records.files import read_predictions, write_predictions
 from vlcl_bench.records.unpack import unpack
 
 ROWS = 1000
@@ -142,6 +142,13 @@ def test_what_a_file_says_beside_its_columns_is_not_listened_to(metadata, tmp_pa
     frame = read_predictions(tmp_path / "a.parquet")
     assert (list(frame.columns), list(frame["stage"]), list(frame.index)) == (["stage"], [0, 1], [0, 1])
     assert pa.ipc.open_file(str(tmp_path / "a.arrow")).schema.metadata is None
+
+
+def test_a_logit_that_is_not_there_is_no_number(tmp_path):
+    write_predictions(tmp_path / "a.parquet", pd.DataFrame({"top5": [1, -1], "logit5": [0.5, np.nan]}))
+    assert unpack(str(tmp_path / "a.parquet"), 10) == ("", "")
+    found = read_predictions(tmp_path / "a.parquet")
+    assert (list(found["top5"]), found["logit5"].isna().tolist()) == ([1, -1], [False, True])
 
 
 def test_words_may_be_packed_in_any_way_where_a_file_is_ours(tmp_path):
