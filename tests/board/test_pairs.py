@@ -270,6 +270,24 @@ def test_a_local_board_scores_own_protocols_again_and_ranks_none(here: Path) -> 
     assert (reported.counts["own"], {row.why_unranked for row in reported.rows}) == (0, {"self-reported"})
 
 
+@pytest.mark.parametrize("damage", ["other answers", "no table", "none"])
+def test_a_damaged_run_on_an_own_protocol_is_named_and_the_others_are_told_apart(here: Path, damage: str) -> None:
+    file, fingerprint = other_protocol(here)
+    put(here, "zero_shot", protocol=file, protocol_fingerprint=fingerprint)
+    whole = board_of(Path("runs"), SubmissionDeclarations())
+    run, other = run_of("finetune"), run_of("zero_shot")
+    place, source = run / "predictions.parquet", other / "predictions.parquet"
+    place.unlink()
+    if damage != "none":
+        place.write_bytes(source.read_bytes() if damage == "other answers" else b"PAR1 and no more")
+    board = board_of(Path("runs"), SubmissionDeclarations())
+    (fault,) = board.faults
+    assert fault.folder == run
+    assert "predictions.parquet" in fault.message
+    assert {row.protocol for row in board.rows} == {row.protocol for row in whole.rows}
+    assert board.counts == {key: count - (key != "rescored") for key, count in whole.counts.items()}
+
+
 def test_a_stream_is_found_with_the_manifests_that_a_record_names_or_not_at_all(here: Path) -> None:
     run = run_of("finetune")
     record = read_record(run)

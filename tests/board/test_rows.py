@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from vlcl_bench.board.files import RunSummary, board_rows, board_text
+from vlcl_bench.board.files import RunSummary, board_text
+from vlcl_bench.board.rows import board_rows
 from vlcl_bench.errors import IntegrityError
 from vlcl_bench.scoring.columns import by_unit, columns
 

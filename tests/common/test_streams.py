@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vlcl_bench.cli import main
-from vlcl_bench.cli.options import emit, say
+from vlcl_bench.cli.options import emit
+from vlcl_bench.cli.terminal import say
 from vlcl_bench.common.streams import PROBE, settle_streams
 
 RUN = next(Path(__file__).parents[2].glob("submissions/zero_shot/runs/*"))

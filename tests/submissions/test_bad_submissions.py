@@ -14,7 +14,7 @@ from support.harness import vlcl
 from support.submission_fixture import committed, make
 
 from vlcl_bench.common.fileio import sha256_file
-from vlcl_bench.submissions import unpack
+from vlcl_bench.records import unpack
 
 
 @pytest.fixture(scope="module")

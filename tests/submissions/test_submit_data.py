@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
 from support.harness import vlcl
 from support.submission_fixture import ROOT, Mine, committed, make, with_logits
 
+from vlcl_bench.common.fileio import current_umask
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.methods.registry import MethodRef, load_method
 from vlcl_bench.methods.source import source_digest
@@ -20,7 +22,7 @@ from vlcl_bench.submissions.add import add_runs
 from vlcl_bench.submissions.check import check_data
 from vlcl_bench.submissions.manifest import method_file, read_submission
 from vlcl_bench.submissions.new import new_submission
-from vlcl_bench.submissions.predictions import rows_expected
+from vlcl_bench.records.guard import rows_expected
 from vlcl_bench.submissions.sources import python_files, submission_digest
 from vlcl_bench.submissions.text import UnreadableError, unsafe
 
@@ -295,7 +297,8 @@ def test_three_seeds_pass_without_a_word(mine):
     assert mine.check() == []
     ended = vlcl("submit", "check", mine.folder, "--data-only")
     assert ended.code == 0
-    assert f"{mine.folder}: no error\n" in ended.out
+    assert f"{mine.folder}: no error, 3 remarks\n" in ended.out
+    assert ended.out.count("[copied-answers]") == 3
     assert "not tried out, as you asked" in ended.out
 
 
@@ -498,3 +501,26 @@ def test_records_of_an_earlier_source_of_a_reference_method_are_remarked_and_not
     assert "earlier-source" in notes(l2.check())
     mine = l2.folder.rename(l2.folder.with_name("mine"))  # under another name it is nobody's reference
     assert "other-method" in [fault.code for fault in check_data(mine) if fault.is_error]
+
+
+@pytest.mark.parametrize("left", [".{run}.abcdefgh.tmp/run.json", "{run}/.run.json.abcdefgh.tmp",
+                                  "{run}/predictions.parquet"])  # fmt: skip
+def test_adding_again_after_a_kill_leaves_a_submission_that_passes(left, mine, run):
+    path = mine.folder / "runs" / left.format(run=run.name)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"half")
+    assert [added.before for added in add_runs([run], mine.folder)] == [False]
+    assert mine.severe() == []
+    assert "leftover" not in notes(mine.check())
+    assert [path.name for path in (mine.folder / "runs").iterdir()] == [run.name]
+    assert stat.S_IMODE((mine.folder / "runs" / run.name).stat().st_mode) == 0o777 & ~current_umask()
+
+
+def test_a_run_that_cannot_be_copied_whole_is_not_there_at_all(mine, run, monkeypatch):
+    def killed(folder, record):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vlcl_bench.records.files.write_record", killed)
+    with pytest.raises(KeyboardInterrupt):
+        add_runs([run], mine.folder)
+    assert not (mine.folder / "runs" / run.name).exists()

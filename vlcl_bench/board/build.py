@@ -5,22 +5,22 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vlcl_bench.board.collect import Collected, Fault, collect
 from vlcl_bench.board.confidence import with_confidence
 from vlcl_bench.board.declarations import Declarations
-from vlcl_bench.board.entries import entries
+from vlcl_bench.board.doubts import judged_rows
+from vlcl_bench.board.entries import entries_of
 from vlcl_bench.board.files import files_of
 from vlcl_bench.board.pages import MethodPage, installed_pages
 from vlcl_bench.board.readme import renewed
-from vlcl_bench.board.rows import OWN_PROTOCOL, BoardRow, RunSummary, board_rows
-from vlcl_bench.board.summaries import summarise
-from vlcl_bench.common.fileio import write_atomic
+from vlcl_bench.board.rows import OWN_PROTOCOL, BoardRow, RunSummary
+from vlcl_bench.common.fileio import remove_half_written, write_atomic
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.protocols.load import protocol_names
-from vlcl_bench.records.files import RECORD_NAME, read_record
 from vlcl_bench.records.rescoring import can_rescore
 
 COMMITTED = "leaderboard"
@@ -36,12 +36,14 @@ Pages = Callable[[Collection[str]], Sequence[MethodPage]]
 class Board:
     """A finished board: its rows, its files by name, and how many runs it is made of and how many were scored again.
 
-    ``own`` ones were scored again too, but on protocols of one's own, so that they are not ranked.
+    ``own`` ones were scored again too, but on protocols of one's own, so that they are not ranked. ``faults`` are the
+    runs that it was made without.
     """
 
     rows: list[BoardRow]
     files: dict[str, str]
     counts: dict[str, int]
+    faults: list[Fault] = field(default_factory=list)
 
 
 def board_of(
@@ -49,34 +51,32 @@ def board_of(
 ) -> Board:
     """The board of every finished run below ``runs``; published claims that nobody can check only where asked for.
 
-    Raises :class:`UsageError` where there is no such folder, and :class:`IntegrityError` for a damaged record.
+    A damaged record is left out and named among the board's ``faults``. Raises :class:`UsageError` where there is no
+    such folder.
     """
     if not runs.is_dir():
         raise UsageError(f"there is no folder {runs}", "Give one with runs (--runs), or run a method first.")
-    summaries, seen = list[tuple[RunSummary, str]](), set()
-    for folder in sorted(path.parent for path in runs.rglob(RECORD_NAME)):
-        record = read_record(folder)
-        same = (record.run_hash, record.first_predictions_sha256)
-        if same not in seen:  # the same run twice, with the same answers (compact or not), is one run
-            seen.add(same)
-            summary = summarise(record, folder, runs, declarations)
-            summaries.append((summary, record.identity.protocol_fingerprint))
-    rows = with_confidence(board_rows(told_apart(summaries)))
+    found = collect(runs, declarations)
+    rows = with_confidence(judged_rows(told_apart(found)))
     files = files_of(rows, include_unverifiable=include_unverifiable)
-    if wanted := pages({summary.method for summary, _ in summaries}):
-        scored = [entry for entry in entries([runs]) if all(can_rescore(record) for _, record in entry.runs.values())]
+    if wanted := pages({summary.method for summary in found.summaries}):
+        scored = [
+            one for one in entries_of(found.records) if all(can_rescore(record) for _, record in one.runs.values())
+        ]
         files |= {page.name: page.text(scored) for page in wanted}
-    rescored = sum(summary.status != "self-reported" for summary, _ in summaries)
-    own = sum(summary.unranked_because == OWN_PROTOCOL for summary, _ in summaries)
-    return Board(rows, files, {"runs": len(summaries), "rescored": rescored, "own": own})
+    reported = [summary for summary in found.summaries if summary.status == "self-reported"]
+    own = sum(summary.unranked_because == OWN_PROTOCOL for summary in reported)
+    counts = {"runs": len(found.summaries), "rescored": len(found.summaries) - len(reported), "own": own}
+    return Board(rows, files, counts, found.faults)
 
 
-def told_apart(summaries: Sequence[tuple[RunSummary, str]]) -> list[RunSummary]:
-    """Runs, given with the fingerprints of their protocols, with own protocols of one name told apart by these.
+def told_apart(found: Collected) -> list[RunSummary]:
+    """The runs as the board needs them, own protocols of one name told apart by their fingerprints.
 
     A protocol of the package keeps its name: of an older one the runs cannot be scored again, and that is said.
     """
-    known = set(protocol_names())
+    digests = [record.identity.protocol_fingerprint for _, record in found.records]
+    summaries, known = list(zip(found.summaries, digests, strict=True)), set(protocol_names())
     streams = {(summary.protocol, digest) for summary, digest in summaries if summary.protocol not in known}
     shared = {name for name, count in Counter(name for name, _ in streams).items() if count > 1}
     return [
@@ -90,11 +90,15 @@ def told_apart(summaries: Sequence[tuple[RunSummary, str]]) -> list[RunSummary]:
 def build_from_runs(runs: Path, out: Path, declarations: Declarations, **how: Any) -> dict[str, Any]:
     """Write the board of ``runs`` to the folder ``out``; and, beside ``leaderboard/``, the README.
 
-    ``how`` as :func:`board_of`; returns its counts, and the ``files`` written.
+    ``how`` as :func:`board_of`; returns its counts, its ``faults`` as objects, and the ``files`` written. What a build
+    that was killed left half-written is removed.
     """
     board = board_of(runs, declarations, **how)
-    written = [str(write_atomic(path, text)) for path, text in placed(board, out).items()]
-    return {**board.counts, "files": written}
+    files = placed(board, out)
+    for path in files:
+        remove_half_written(path)
+    written = [str(write_atomic(path, text)) for path, text in files.items()]
+    return {**board.counts, "faults": _facts(board), "files": written}
 
 
 def check_board(runs: Path, out: Path, declarations: Declarations, **how: Any) -> dict[str, Any]:
@@ -116,7 +120,11 @@ def check_board(runs: Path, out: Path, declarations: Declarations, **how: Any) -
             f"{', '.join(stale)} in {out} are not what the records give:\n{shown}{more}",
             "Build it again, look at what changed, and commit it: vlcl leaderboard build.",
         )
-    return {**board.counts, "files": [str(path) for path in files]}
+    return {**board.counts, "faults": _facts(board), "files": [str(path) for path in files]}
+
+
+def _facts(board: Board) -> list[dict[str, str]]:
+    return [{"folder": str(one.folder), "message": one.message, "hint": one.hint} for one in board.faults]
 
 
 def placed(board: Board, out: Path) -> dict[Path, str]:

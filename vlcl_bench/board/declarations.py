@@ -21,6 +21,7 @@ class Declaration:
     ``entries`` are the settings that it declares as entries of their own, and ``is_entry`` says that the run's agree
     with one. ``undeclared`` counts the different settings of its runs on the run's protocol that agree with none.
     ``is_reference``: its method is one of the project's own; ``earlier_source``: and has another source by now.
+    ``owner`` is the submission's name, which is that of the method whose runs may lie in it.
     """
 
     entries: tuple[Mapping[str, Any], ...]
@@ -28,6 +29,7 @@ class Declaration:
     undeclared: int
     is_reference: bool = False
     earlier_source: bool = False
+    owner: str = ""
 
 
 class Declarations(Protocol):

@@ -17,6 +17,7 @@ from vlcl_bench.records.schema import Record
 from vlcl_bench.scoring.column import Column, Scored
 from vlcl_bench.scoring.columns import figures
 from vlcl_bench.scoring.drift import unchanged_cells
+from vlcl_bench.scoring.first_answers import Answers, first_answers
 from vlcl_bench.scoring.metrics import FloatArray
 from vlcl_bench.scoring.views import PRIMARY, VIEWS, stream_kind
 
@@ -30,7 +31,8 @@ class Detail:
 
     ``figures`` are the columns that only streams of its kind have, with their values in percent, in the order in which
     they are shown. ``unchanged_from_zero_shot`` are the cells ``(stage, task)``, stage before the task is learned and
-    both counted from 1, whose answers are exactly those of the zero-shot model.
+    both counted from 1, whose answers are exactly those of the zero-shot model. ``answers`` are the first ones, as
+    :func:`~vlcl_bench.scoring.first_answers.first_answers` gives them.
     """
 
     tasks: tuple[str, ...]
@@ -40,6 +42,7 @@ class Detail:
     figures: tuple[tuple[Column, float], ...] = ()
     unchanged_from_zero_shot: frozenset[tuple[int, int]] = frozenset()
     items: Mapping[str, FloatArray] = field(default_factory=dict)
+    answers: Answers | None = field(default=None, compare=False, repr=False)
 
 
 def detail_of(
@@ -66,6 +69,7 @@ def detail_of(
         figures=shown,
         unchanged_from_zero_shot=frozenset() if frame is None else unchanged_cells(frame, tasks),
         items=items or {},
+        answers=None if frame is None else first_answers(frame, tasks),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,16 +71,20 @@ def _truth(runs: Sequence[tuple[Path, Record]], protocol: Path | None) -> Ground
 
 def entries(places: Sequence[Path] = PLACES) -> list[Entry]:
     """All entries below these folders; the same run in two places counts once."""
+    folders = [path.parent for place in places for path in sorted(place.rglob(RECORD_NAME))]
+    return entries_of((folder, read_record(folder)) for folder in folders)
+
+
+def entries_of(runs: Iterable[tuple[Path, Record]]) -> list[Entry]:
+    """The entries of runs that were read already, given with their folders."""
     by_id: dict[tuple[str, str], Entry] = {}
-    for place in places:
-        for path in sorted(place.rglob(RECORD_NAME)):
-            add(by_id, path.parent)
+    for folder, record in runs:
+        add(by_id, folder, record)
     return list(by_id.values())
 
 
-def add(by_id: dict[tuple[str, str], Entry], folder: Path) -> Entry:
-    """Put a run's folder among the entries read so far, which are by protocol and digest; returns its entry."""
-    record = read_record(folder)
+def add(by_id: dict[tuple[str, str], Entry], folder: Path, record: Record) -> Entry:
+    """Put a run among the entries read so far, which are by protocol and digest; returns its entry."""
     identity, digest = record.identity, entry_id(record)
     entry = by_id.setdefault(
         (identity.protocol, digest),

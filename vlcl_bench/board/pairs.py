@@ -11,7 +11,7 @@ from typing import Any
 from vlcl_bench.board.entries import PLACES, Entry, add, entries
 from vlcl_bench.errors import UsageError, VlclError, nearest
 from vlcl_bench.protocols.load import load_protocol
-from vlcl_bench.records.files import RECORD_NAME
+from vlcl_bench.records.files import RECORD_NAME, read_record
 from vlcl_bench.records.schema import Record
 from vlcl_bench.records.streams import differences, stream_of
 from vlcl_bench.scoring.metrics import FloatArray
@@ -169,7 +169,7 @@ def _named(name: str, known: Sequence[Entry], places: Sequence[Path]) -> list[En
     """What a name means; raises :class:`UsageError` with what there is where it means nothing."""
     place = Path(name).parent if Path(name).name == RECORD_NAME else Path(name)
     if (place / RECORD_NAME).exists():
-        return [add({}, place)]
+        return [add({}, place, read_record(place))]
     exact = [one for one in known if one.name == name]
     method, settings = parsed(name)
     found = exact + [one for one in known if one not in exact and one.method == method and _has(one, settings)]
@@ -233,4 +233,4 @@ def _by_hash(name: str, known: Sequence[Entry]) -> list[Entry]:
     if not re.fullmatch("[0-9a-f]{4,16}", name):
         return []
     runs = [run for entry in known for run in entry.runs.values() if run[1].run_hash.startswith(name)]
-    return [add({}, folder) for folder, _ in runs]
+    return [add({}, folder, record) for folder, record in runs]

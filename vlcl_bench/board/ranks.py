@@ -164,9 +164,14 @@ def _seed_counts(entries: Sequence[Mapping[int, Items]], draws: int, seed: int) 
     for entry in entries:
         seeds = tuple(sorted(entry))
         if seeds not in known:
-            stream = np.random.PCG64(np.random.SeedSequence([seed, 1 << 20, *seeds]))
+            stream = np.random.PCG64(np.random.SeedSequence([seed, 1 << 20, *map(_natural, seeds)]))
             known[seeds] = _counts(stream, draws, len(seeds))
     return [known[tuple(sorted(entry))] for entry in entries]
+
+
+def _natural(seed: int) -> int:
+    """A whole number from 0 on, as streams need them; those below 0 come to lie above all others."""
+    return seed if seed >= 0 else (1 << 62) - seed
 
 
 def _mean(entry: Mapping[int, Items], tasks: Sequence[str], name: str) -> float:

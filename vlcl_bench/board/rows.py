@@ -8,9 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Literal
 
 from vlcl_bench.board.detail import Detail
 from vlcl_bench.board.ranks import Interval
+from vlcl_bench.board.seeds import picked_seeds
 from vlcl_bench.errors import IntegrityError
 from vlcl_bench.scoring.columns import COSTS, HEADLINES, METRICS, RANKING
 
@@ -35,7 +37,8 @@ class RunSummary:
     percent by column, ``None`` where a run has none, and ``cost`` those of its cost and samples. ``source`` is the
     path of the record relative to the repository, and ``detail`` what only the page shows. Without
     ``ranked_protocol``, or with ``unranked_because``, its row is not ranked. ``earlier_source``: a reference method
-    made it whose source has changed since. Raises :class:`IntegrityError` for an unknown track or status, a cost or
+    made it whose source has changed since. ``home`` says whether it lies in a submission of one of the project's own
+    methods, of another one, or in none. Raises :class:`IntegrityError` for an unknown track or status, a cost or
     metric that is not finite, or a name that cannot be written as UTF-8.
     """
 
@@ -58,6 +61,7 @@ class RunSummary:
     ranked_protocol: bool = True
     unranked_because: str = ""
     earlier_source: bool = False
+    home: Literal["", "reference", "other"] = ""
     detail: Detail | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -135,6 +139,11 @@ class BoardRow:
         return any(run.earlier_source for run in self.runs)
 
     @property
+    def picked_seeds(self) -> str:
+        """Its seeds in words where they are not those that everybody takes, 0, 1, 2 and so on; else empty."""
+        return picked_seeds([run.seed for run in self.runs], 1 if self.deterministic else SEEDS_NEEDED)
+
+    @property
     def seeds(self) -> int:
         """Number of seeds."""
         return len(self.runs)
@@ -159,6 +168,11 @@ def board_rows(runs: Iterable[RunSummary]) -> list[BoardRow]:
         groups[run.protocol, run.method, run.entry_id, run.backbone, run.track, trust].append(run)
     rows = [_row(group) for _, group in sorted(groups.items())]
     rows = [replace(row, delta=_delta(row, _baseline(row, rows))) for row in rows]
+    return ordered(rows)
+
+
+def ordered(rows: Iterable[BoardRow]) -> list[BoardRow]:
+    """The rows in the order of the board, those ranked that may be: that have no reason not to."""
     sections: defaultdict[tuple[str, int], list[BoardRow]] = defaultdict(list)
     for row in rows:
         sections[row.protocol, TRACKS.index(row.track)].append(row)
@@ -220,11 +234,11 @@ def _why_unranked(row: BoardRow) -> str:
 
 def _ranked(section: Sequence[BoardRow]) -> list[BoardRow]:
     """One protocol and track: ranked rows by Avg, then the others."""
-    ordered = sorted(section, key=_order)
-    able = [row for row in ordered if not row.why_unranked]
+    by_average = sorted(section, key=_order)
+    able = [row for row in by_average if not row.why_unranked]
     averages = [row.mean(RANKING.id) for row in able]
     ranked = [replace(row, rank=1 + averages.index(row.mean(RANKING.id))) for row in able]
-    return ranked + [row for row in ordered if row.why_unranked]
+    return ranked + [replace(row, rank=None) for row in by_average if row.why_unranked]
 
 
 def _order(row: BoardRow) -> tuple[float, str, str, str, str]:

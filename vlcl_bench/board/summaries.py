@@ -10,7 +10,7 @@ from vlcl_bench.board.declarations import Declaration, Declarations
 from vlcl_bench.board.detail import detail_of
 from vlcl_bench.board.rows import OWN_PROTOCOL, RunSummary
 from vlcl_bench.common.fileio import canonical_json, sha256_text
-from vlcl_bench.errors import VlclError
+from vlcl_bench.errors import IntegrityError, VlclError
 from vlcl_bench.protocols.load import load_protocol, protocol_names
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import verified_predictions
@@ -28,12 +28,13 @@ from vlcl_bench.scoring.views import AGNOSTIC
 def summarise(record: Record, folder: Path, root: Path, declarations: Declarations) -> RunSummary:
     """What the board needs of the run in ``folder``, ``root`` being the folder of all runs.
 
-    Raises :class:`IntegrityError` for damaged predictions, a ``rerun.json`` of other ones, or scores of no known form.
+    Raises :class:`IntegrityError` for damaged predictions, a ``rerun.json`` of other ones, scores of no known form, or
+    a run that lies in the submission of another method.
     """
     identity, rescorable = record.identity, can_rescore(record)
-    protocol = load_protocol(identity.protocol) if identity.protocol in protocol_names() else own_stream(folder, record)
-    own = not rescorable and protocol is not None and (folder / PROTOCOL_NAME).is_file()
-    if protocol is not None and (rescorable or own):
+    protocol, scored = protocol_of(folder, record)
+    own = scored and not rescorable
+    if protocol is not None and scored:
         answers, truth = verified_predictions(folder, record), ground_truth(protocol)
         scores: dict[str, Any] = with_joint(truth.rescore(answers), joint_of(record))
         detail = detail_of(record, scores, truth.item_scores(answers), answers)
@@ -41,6 +42,11 @@ def summarise(record: Record, folder: Path, root: Path, declarations: Declaratio
         scores = dict(record.scores)
         detail = detail_of(record, scores)
     agnostic, declared = AGNOSTIC.part(scores), declarations.of(folder, record)
+    if declared is not None and declared.owner not in ("", identity.method):
+        raise IntegrityError(
+            f"{folder} is a run of {identity.method!r} and lies in the submission {declared.owner!r}",
+            f"Delete it there: runs of {identity.method!r} belong into its own submission.",
+        )
     return RunSummary(
         run_hash=record.run_hash,
         protocol=identity.protocol,
@@ -60,11 +66,26 @@ def summarise(record: Record, folder: Path, root: Path, declarations: Declaratio
         ranked_protocol=protocol.ranked if rescorable and protocol is not None else record.ranked_protocol,
         unranked_because=record.unranked_because
         or (OWN_PROTOCOL if own else ablation(record, declared))
+        or other_backbone(record, protocol)
         or _batch_dependent(record),
         earlier_source=declared is not None and declared.earlier_source,
+        home="" if declared is None else "reference" if declared.is_reference else "other",
         source=Path(os.path.relpath(folder, root.parent)).as_posix(),
         detail=detail,
     )
+
+
+def protocol_of(folder: Path, record: Record) -> tuple[Protocol | None, bool]:
+    """The protocol of a run, if it is here, and whether the run is scored again on it: the package's, or its own.
+
+    Of a run under an older version of a protocol of the package that is today's, and it is not scored again.
+    """
+    name = record.identity.protocol
+    packaged = load_protocol(name) if name in protocol_names() else None
+    if packaged is not None and can_rescore(record):
+        return packaged, True
+    own = own_stream(folder, record)
+    return own or packaged, own is not None
 
 
 def own_stream(folder: Path, record: Record) -> Protocol | None:
@@ -97,6 +118,13 @@ def ablation(record: Record, declared: Declaration | None) -> str:
     if declared.is_entry or declared.undeclared < 2:
         return ""
     return "one of several settings, none of which is declared"
+
+
+def other_backbone(record: Record, protocol: Protocol | None) -> str:
+    """Why a run from another model than the protocol's is not ranked: the model is half of a score."""
+    if protocol is None or record.identity.backbone == protocol.backbone:
+        return ""
+    return f"from another backbone than the protocol's {protocol.backbone}"
 
 
 def entry_id(record: Record) -> str:

@@ -100,13 +100,14 @@ def report(error: Exception) -> None:
     from rich.text import Text
 
     from vlcl_bench.common.environment import traceback_wanted
+    from vlcl_bench.common.plain import plain
     from vlcl_bench.errors import VlclError
 
     console = Console(stderr=True, soft_wrap=True)
     message = error.message if isinstance(error, VlclError) else str(error)
-    console.print(Text.assemble(("error: ", "bold red"), message))
+    console.print(Text.assemble(("error: ", "bold red"), plain(message, lines=True)))
     if isinstance(error, VlclError) and error.hint:
-        console.print(Text(error.hint))
+        console.print(Text(plain(error.hint, lines=True)))
     if traceback_wanted():
         import traceback
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vlcl_bench.cli.options import AsJson, emit
+from vlcl_bench.cli.terminal import say
 
 backbones_app = typer.Typer(
     help="List the backbones, write a start for one of your own, or renew its canaries.", invoke_without_command=True
@@ -31,10 +32,10 @@ def backbones(context: typer.Context, as_json: AsJson = False) -> None:
         return
     # Whole names, a line each: they are there to be copied.
     for source, words in (("shipped", "With this project:"), ("open_clip", "open_clip's, fetched when first used:")):
-        typer.echo(words)
+        say(words)
         for name in names[source]:
-            typer.echo(f"  {name}")
-    typer.echo(OTHERS)
+            say(f"  {name}")
+    say(OTHERS)
 
 
 @backbones_app.command("new")
@@ -49,7 +50,7 @@ def new(
 
     write_template(path, image_size)
     where = "mini-dev" if image_size == 48 else "my-stream.toml"
-    typer.echo(f"wrote {path}; try it with: vlcl run --protocol {where} --backbone {path} --method zero_shot")
+    say(f"wrote {path}; try it with: vlcl run --protocol {where} --backbone {path} --method zero_shot")
 
 
 @backbones_app.command("renew")
@@ -65,7 +66,7 @@ def renew(
     from vlcl_bench.common.places import data_home
 
     path = canary.renew(load_backbone(name), data_home() / "canaries")
-    emit({"written": str(path)}) if as_json else typer.echo(f"wrote {path}; runs are compared with it from now on")
+    emit({"written": str(path)}) if as_json else say(f"wrote {path}; runs are compared with it from now on")
 
 
 def register(app: typer.Typer) -> None:

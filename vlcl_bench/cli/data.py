@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vlcl_bench.cli.options import EXIT_CODES, AsJson, DataRoot, HubRoot, StoreFolder, emit
-from vlcl_bench.common.streams import say
+from vlcl_bench.cli.terminal import say
 
 if TYPE_CHECKING:
     from vlcl_bench.data.interface import Places

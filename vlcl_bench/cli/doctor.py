@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vlcl_bench.cli.options import AsJson, HubRoot, StoreFolder, emit
-from vlcl_bench.common.streams import say
+from vlcl_bench.cli.terminal import say
 
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vlcl_bench.cli.options import AsJson, emit
-from vlcl_bench.common.streams import say
+from vlcl_bench.cli.terminal import say
 
 leaderboard_app = typer.Typer(help="Build the leaderboard from records.", no_args_is_help=True)
 
@@ -29,7 +29,10 @@ def build(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Build the board: every record is scored again from its predictions; the same records give the same bytes."""
+    """Build the board: every record is scored again from its predictions; the same records give the same bytes.
+
+    A record that is damaged is named, and the board is built without it; the exit code is then 3.
+    """
     from vlcl_bench.board.build import build_from_runs, check_board
     from vlcl_bench.common.places import named
     from vlcl_bench.errors import UsageError
@@ -52,6 +55,10 @@ def build(
         reported += f", {kept} shown as reported (their manifests are not in this repository)" if kept else ""
         state = "the board is up to date" if check else "board"
         say(f"{result['rescored']} runs scored again{reported}; {state}: {folder / 'README.md'}")
+        for fault in result["faults"]:
+            say(f"left out: {fault['folder']}: {fault['message']}\n  {fault['hint']}", err=True)
+    if result["faults"]:
+        raise typer.Exit(3)
 
 
 def register(app: typer.Typer) -> None:

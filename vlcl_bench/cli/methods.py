@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vlcl_bench.cli.options import AsJson, emit
-from vlcl_bench.common.streams import say
+from vlcl_bench.cli.terminal import say
 
 methods_app = typer.Typer(help="List the methods, or write a start for a new one.", invoke_without_command=True)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -16,6 +17,7 @@ import pandas as pd
 
 from vlcl_bench.cli.results import EntryComparison, Run, Scores, nameless
 from vlcl_bench.common.environment import value_of
+from vlcl_bench.common.plain import plain
 from vlcl_bench.errors import UsageError, nearest
 from vlcl_bench.records.files import RECORD_NAME
 from vlcl_bench.records.files import read_record as record_in
@@ -170,14 +172,16 @@ def leaderboard(
 ) -> pd.DataFrame:
     """Build the board of all runs below a folder, and return its rows as they stand in ``leaderboard.csv``.
 
-    ``out`` is the folder of the board, by default ``board`` within ``runs``. Raises :class:`UsageError` where there is
-    no such folder.
+    ``out`` is the folder of the board, by default ``board`` within ``runs``. A damaged run is left out, with a warning.
+    Raises :class:`UsageError` where there is no such folder.
     """
     from vlcl_bench.board.build import build_from_runs
     from vlcl_bench.submissions.declared import SubmissionDeclarations
 
     folder = Path(runs) / "board" if out is None else Path(out)
-    build_from_runs(Path(runs), folder, SubmissionDeclarations(), include_unverifiable=include_unverifiable)
+    built = build_from_runs(Path(runs), folder, SubmissionDeclarations(), include_unverifiable=include_unverifiable)
+    for fault in built["faults"]:
+        warnings.warn(plain(f"left out: {fault['folder']}: {fault['message']}"), stacklevel=2)
     return pd.read_csv(folder / "leaderboard.csv")
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from vlcl_bench.common.streams import can_write, say
+from vlcl_bench.common import streams
+from vlcl_bench.common.plain import plain_json
 
 EXIT_CODES = """Exit codes: 0 done; 2 wrong command, name, setting or input file; 3 a damaged file of ours;
 4 the method failed; 5 the machine refused (disk, permission, device); 130 interrupted; 1 a bug in vlcl-bench."""
@@ -56,6 +57,9 @@ def whole(least: int | None = None, most: int = 2**60) -> Callable[[object], int
 
 
 def emit(value: Any) -> None:
-    """One JSON object on standard output, in ASCII where that cannot write all of it."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    say(text if can_write(text) else json.dumps(value, indent=2, allow_nan=False))
+    """One JSON object on standard output: what a terminal would act on is escaped, or all where not all can be written.
+
+    The value is the same in both.
+    """
+    text = plain_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    streams.say(text if streams.can_write(text) else json.dumps(value, indent=2, allow_nan=False))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vlcl_bench.cli.options import AsJson, DataRoot, emit
+from vlcl_bench.cli.terminal import say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -90,20 +91,20 @@ def new(
         emit({**facts, "passed_over": left, "run": command})
         return
     count = len(stream.tasks)
-    typer.echo(f"wrote {path}: {count} task{'s' if count > 1 else ''}: {', '.join(stream.task_names)}")
+    say(f"wrote {path}: {count} task{'s' if count > 1 else ''}: {', '.join(stream.task_names)}")
     for one in sets:
         _say(one, path)
     if left:
-        typer.echo(f"passed over, for they have not both train and test: {', '.join(left)}", err=True)
-    typer.echo(f"try it with: {command}")
+        say(f"passed over, for they have not both train and test: {', '.join(left)}", err=True)
+    say(f"try it with: {command}")
 
 
 def _say(one: FoundSet, path: Path) -> None:
     """What was found of a data set, and which of its names somebody has to write."""
     classes = f"{len(one.spec.class_names)} classes, " if one.spec.class_names else ""
-    typer.echo(f"{one.spec.name}: {classes}{one.train:,} training and {one.test:,} test pictures")
+    say(f"{one.spec.name}: {classes}{one.train:,} training and {one.test:,} test pictures")
     if one.nameless:
-        typer.echo(
+        say(
             f"  {len(one.nameless)} classes have no name yet ({one.nameless[0]!r} …): write class_names of "
             f"{one.spec.name} in {path}; source_names maps them to their folders",
             err=True,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vlcl_bench.cli.options import AsJson, emit
+from vlcl_bench.cli.terminal import say, terminal
 
 MatrixSays = bool | None
 """What an option says of a matrix file; without it the file decides where it can be read in one way only."""
@@ -27,36 +30,47 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a finished run: its R matrix, metrics, cost and where it ran."""
-    from rich.console import Console
-
     from vlcl_bench.cli.show import drift_of, drift_table, find_run, print_run, summary
     from vlcl_bench.records.files import read_record
 
     folder = find_run(run_name)
     record = read_record(folder)
-    if matrix is not None:
-        from vlcl_bench.cli.export import write_matrix
+    with _in_form(folder):
+        if matrix is not None:
+            from vlcl_bench.cli.export import write_matrix
 
-        typer.echo(f"R of {folder}: {write_matrix(matrix, record.scores)}")
-    elif drift:
-        rows = drift_of(folder, record)
-        if as_json:
-            emit({"run": record.run_hash, "drift": [vars(row) for row in rows]})
-        else:
-            Console().print(drift_table(rows))
-    elif seeds:
-        from vlcl_bench.cli.seeds import seed_tables, seeds_of
+            say(f"R of {folder}: {write_matrix(matrix, record.scores)}")
+        elif drift:
+            rows = drift_of(folder, record)
+            if as_json:
+                emit({"run": record.run_hash, "drift": [vars(row) for row in rows]})
+            else:
+                terminal().print(drift_table(rows))
+        elif seeds:
+            from vlcl_bench.cli.seeds import seed_tables, seeds_of
 
-        reports = seeds_of(record)
-        if as_json:
-            emit({"run": record.run_hash, **reports})
+            reports = seeds_of(record)
+            if as_json:
+                emit({"run": record.run_hash, **reports})
+            else:
+                for table in seed_tables(reports):
+                    terminal().print(table, "")
+        elif as_json:
+            emit(summary(folder, record))
         else:
-            for table in seed_tables(reports):
-                Console().print(table, "")
-    elif as_json:
-        emit(summary(folder, record))
-    else:
-        print_run(Console(), folder, record, full=True)
+            print_run(terminal(), folder, record, full=True)
+
+
+@contextlib.contextmanager
+def _in_form(folder: Path) -> Iterator[None]:
+    """What parts of a record that no schema describes do to the code that shows them is an error of the record."""
+    from vlcl_bench.errors import IntegrityError
+
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        message = f"the record in {folder} cannot be shown: {type(error).__name__}: {str(error)[:200]}"
+        raise IntegrityError(message, "Its scores can be counted anew: vlcl score. Else run it again.") from error
 
 
 def score(
@@ -88,8 +102,6 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Recompute everything from stored predictions and labels; stored scores are ignored."""
-    from rich.console import Console
-
     from vlcl_bench.cli.show import find_run, print_scores, score_matrix, score_run
     from vlcl_bench.errors import UsageError
     from vlcl_bench.scoring.matrix_parts import Reading
@@ -100,13 +112,13 @@ def score(
         reading = Reading(with_zero_shot, lower, header, index, means, fractions)
         result = score_matrix(matrix, reading, joint)  # type: ignore[arg-type]
         for note in result["notes"]:
-            Console(stderr=True).print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+            say(f"note: {note}", err=True)
     else:
         result = score_run(find_run(run_name), protocol, joint)
     if as_json:
         emit(result)
     else:
-        print_scores(Console(), result)
+        print_scores(terminal(), result)
 
 
 def register(app: typer.Typer) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from vlcl_bench.common.plain import plain
 from vlcl_bench.records.rescoring import joint_of
 from vlcl_bench.records.schema import Record
 from vlcl_bench.scoring.columns import HEADLINES
@@ -52,7 +53,7 @@ class Run(Scores):
 
     def __repr__(self) -> str:
         identity = self.record.identity
-        what = f"{self.record.title} on {identity.protocol}, seed {identity.seed}"
+        what = plain(f"{self.record.title} on {identity.protocol}, seed {identity.seed}")
         return f"Run({what}: {_in_words(self.metrics)}; {self.folder})"
 
     @classmethod

@@ -87,6 +87,7 @@ def run(
     from rich.console import Console
 
     from vlcl_bench.cli.show import print_run, summary
+    from vlcl_bench.cli.terminal import terminal
     from vlcl_bench.common.progress import RichReporter
     from vlcl_bench.engine.prepare import Request
     from vlcl_bench.engine.run import run as run_engine
@@ -109,7 +110,7 @@ def run(
     if as_json:
         emit(summary(outcome.folder, outcome.record))
     else:
-        print_run(Console(), outcome.folder, outcome.record)
+        print_run(terminal(), outcome.folder, outcome.record)
 
 
 def check_keep_states(word: str) -> KeepStates:

@@ -10,7 +10,7 @@ import typer
 
 from vlcl_bench.cli.options import EXIT_CODES, AsJson, StoreFolder, Traceback, emit
 from vlcl_bench.cli.submit_rerun import register as register_rerun
-from vlcl_bench.common.streams import say
+from vlcl_bench.cli.terminal import say, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,14 +106,13 @@ NO_METHOD = {"no-folder", "link", "method-path", "method-unreadable", "name-take
 
 def _say(folder: Path, findings: Sequence[Finding], as_json: bool, tried: bool, data_only: bool) -> None:
     """All findings, for people or for programs."""
-    from rich.console import Console
 
     if as_json:
         errors = sum(finding.is_error for finding in findings)
         facts = [asdict(finding) for finding in findings]
         emit({"folder": str(folder), "method_tried": tried, "errors": errors, "findings": facts})
         return
-    print_findings(Console(), folder, findings)
+    print_findings(terminal(), folder, findings)
     if not tried:
         say(f"The method was not tried out, {'as you asked' if data_only else 'because of the errors above'}.")
 
@@ -149,24 +148,23 @@ def print_findings(console: Console, folder: Path, findings: Sequence[Finding]) 
     """Each finding with its place and what to do, errors first; nothing in them is interpreted."""
     from rich.text import Text
 
+    from vlcl_bench.common.plain import plain
+
     for finding in sorted(findings, key=lambda finding: not finding.is_error):
         style = "bold red" if finding.is_error else "yellow"
         line = Text.assemble(
-            (f"{finding.severity}: ", style), (f"{_plain(finding.where)}: ", "bold"), _plain(finding.message)
+            (f"{finding.severity}: ", style),
+            (f"{plain(finding.where)}: ", "bold"),
+            plain(finding.message, lines=True),
         )
         console.print(line, Text(f" [{finding.code}]", "dim"), soft_wrap=True, sep="")
         if finding.hint:
-            console.print(Text(f"  {_plain(finding.hint)}"), soft_wrap=True)
+            console.print(Text(f"  {plain(finding.hint, lines=True)}"), soft_wrap=True)
     errors = sum(finding.is_error for finding in findings)
     remarks = len(findings) - errors
     rest = f", {remarks} remark{'s' * (remarks != 1)}" if remarks else ""
     count = f"{errors} error{'s' * (errors != 1)}" if errors else "no error"
-    console.print(Text(f"{_plain(str(folder))}: {count}{rest}"), soft_wrap=True)
-
-
-def _plain(text: str) -> str:
-    """Nothing that a terminal would act on."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    console.print(Text(f"{plain(str(folder))}: {count}{rest}"), soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vlcl_bench.cli.options import AsJson, StoreFolder, Traceback, emit
-from vlcl_bench.common.streams import say
+from vlcl_bench.cli.terminal import say
 
 if TYPE_CHECKING:
     from vlcl_bench.submissions.rerun import Result

@@ -84,7 +84,7 @@ def sweep(
     if as_json:
         emit({"runs": [_facts(job) for job in planned_jobs], "rows": rows(planned_jobs), "tables": tables})
     elif dry_run:
-        Console().print(progress_table(planned_jobs))
+        _print(progress_table(planned_jobs))
     else:
         _print_results(planned_jobs, tables, console)
     if markdown is not None and not dry_run:
@@ -94,15 +94,19 @@ def sweep(
 
 def _print_results(jobs: list[Job], tables: list[dict[str, Any]], errors: Console) -> None:
     """The means of the runs and the tables asked for; to ``errors`` a line for each run that failed."""
-    from rich.console import Console
-
     if jobs:
-        Console().print(final_table(jobs))
+        _print(final_table(jobs))
     for table in tables:
-        Console().print(results_table(table))
+        _print(results_table(table))
     for job in jobs:
         if job.state == "failed":
             errors.print(_line(job), markup=False, highlight=False, soft_wrap=True)
+
+
+def _print(table: RenderableType) -> None:
+    from vlcl_bench.cli.terminal import terminal
+
+    terminal().print(table)
 
 
 def _run_shown(jobs: list[Job], at_once: int, threads: int | None, console: Console) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vlcl_bench.cli.options import EXIT_CODES, AsJson, StoreFolder, emit, whole
-from vlcl_bench.common.streams import say
+from vlcl_bench.cli.terminal import say
 
 
 def synthesise(

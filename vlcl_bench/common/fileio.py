@@ -7,6 +7,7 @@ renamed, and the folder synced. A reader therefore never meets half a file, what
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -64,6 +65,13 @@ def remove_leftovers(folder: Path) -> None:
     """
     for path in folder.rglob(".*.tmp"):
         path.unlink(missing_ok=True)
+
+
+def remove_half_written(path: Path) -> None:
+    """Delete what a killed :func:`write_atomic` of this very file left beside it. Only where nobody else writes it."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if leftover.is_file() or leftover.is_symlink():
+            leftover.unlink(missing_ok=True)
 
 
 def current_umask() -> int:
@@ -160,5 +168,7 @@ def read_json(path: Path) -> Any:
         raise IntegrityError(f"{path} is missing") from error
     except OSError as error:
         raise IntegrityError(f"{path} cannot be read: {error.strerror}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise IntegrityError(f"{path} is not valid JSON: too many brackets within brackets") from error
+    except ValueError as error:  # also bytes that are no UTF-8, and numbers of thousands of digits
         raise IntegrityError(f"{path} is not valid JSON: {error}") from error

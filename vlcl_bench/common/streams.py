@@ -17,7 +17,7 @@ PLAIN = {
 PROBE = "".join(map(chr, range(32, 127))) + "\n"
 
 
-def plain(error: UnicodeError) -> tuple[str, int]:
+def written_plainly(error: UnicodeError) -> tuple[str, int]:
     """A codec's error handler: what cannot be written is written plainly, or as its number."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -33,7 +33,7 @@ def settle_streams() -> None:
     A closed descriptor is taken first of all: else the next file that is opened gets its number, and what a library
     prints is written into it.
     """
-    codecs.register_error(FALLBACK, plain)
+    codecs.register_error(FALLBACK, written_plainly)
     for number in (0, 1, 2):
         try:
             os.fstat(number)

@@ -19,7 +19,8 @@ LOCK_NAME = ".lock"
 class Journal:
     """An append-only file of events, each with a check sum.
 
-    A last line that a kill cut short is dropped; any other damage is refused.
+    A last line that a kill cut short is dropped, a whole one that lacks its line break alone is kept; any other damage
+    is refused.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,21 +31,24 @@ class Journal:
         if not self.path.exists():
             return []
         data = self.path.read_bytes()
-        whole, newline, rest = data.rpartition(b"\n")
-        events = []
-        for number, line in enumerate(whole.split(b"\n") if newline else [], start=1):
+        whole, _, rest = data.rpartition(b"\n")
+        lines, events = whole.rstrip(b"\r\n").split(b"\n") if whole.strip() else [], list[Event]()
+        for number, line in enumerate(lines, start=1):
             try:
-                event = json.loads(line)
-                if not isinstance(event, dict) or event.pop("check", None) != check_sum(event) or "event" not in event:
-                    raise ValueError("the line is not what was written")
-            except ValueError as error:
+                events.append(_event(line))
+            except (ValueError, RecursionError) as error:
                 raise IntegrityError(
                     f"the journal {self.path} is damaged in line {number}: {error}",
                     f"Delete {self.path.parent} and give the same command again, or use another out (--out).",
                 ) from error
-            events.append(event)
-        if rest:
-            write_atomic(self.path, whole + newline)
+        try:
+            # Copying, or an editor, may take the last line break and nothing else: the check sum tells.
+            events.append(_event(rest))
+            lines.append(rest)
+        except (ValueError, RecursionError):  # a kill cut it short, or there is nothing
+            pass
+        if (kept := b"".join(line + b"\n" for line in lines)) != data:
+            write_atomic(self.path, kept)
         return events
 
     def append(self, event: str, **facts: Any) -> None:
@@ -66,6 +70,14 @@ class Journal:
             if entry["event"] == event and all(entry.get(key) == value for key, value in facts.items()):
                 return entry
         return None
+
+
+def _event(line: bytes) -> Event:
+    """The event of a line; raises :class:`ValueError` unless it is what was written."""
+    event = json.loads(line)
+    if not isinstance(event, dict) or event.pop("check", None) != check_sum(event) or "event" not in event:
+        raise ValueError("the line is not what was written")
+    return event
 
 
 def check_sum(event: Event) -> str:

@@ -11,25 +11,36 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
-from vlcl_bench.common.fileio import pretty_json, read_json, sha256_file, write_atomic
+from vlcl_bench.common.fileio import pretty_json, sha256_file, write_atomic
+from vlcl_bench.common.strict_json import MOST_VALUES, parse_json
 from vlcl_bench.errors import IntegrityError, UsageError, first_invalid
 from vlcl_bench.records.schema import Record
+from vlcl_bench.records.unpack import MOST_BYTES, RefusedError, read_table
 from vlcl_bench.scoring.classes import AGNOSTIC_COLUMNS, LOGIT_COLUMNS
 
 Content = TypeVar("Content", bound=BaseModel)
 RECORD_NAME = "run.json"
 PREDICTIONS_NAME = "predictions.parquet"
 RESTORE = "Restore the file from a copy, or delete the run's folder and run it again."
+LARGEST = 16 * 1024 * 1024
+"""Bytes of a JSON file that are read, and four times as many values as of a stranger's."""
 
 
 def read_model(path: Path, content: type[Content], name: str, hint: str) -> Content:
     """A JSON file of ours; raises :class:`IntegrityError` with ``hint`` where it is damaged or is not ``name``."""
     try:
-        return content.model_validate(read_json(path))
-    except IntegrityError as error:
-        raise IntegrityError(error.message, hint) from error
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise IntegrityError(f"{path} has {size:,} bytes; {name} has at most {LARGEST:,}", hint)
+        return content.model_validate(parse_json(path.read_bytes(), 4 * MOST_VALUES))
+    except FileNotFoundError as error:
+        raise IntegrityError(f"{path} is missing", hint) from error
+    except OSError as error:
+        raise IntegrityError(f"{path} cannot be read: {error.strerror}", hint) from error
     except ValidationError as error:
         raise IntegrityError(f"{path} is not {name}: {first_invalid(error)}", hint) from error
+    except ValueError as error:
+        raise IntegrityError(f"{path} is not valid JSON: {error}", hint) from error
 
 
 def write_record(folder: Path, record: Record) -> Path:
@@ -116,14 +127,17 @@ def write_predictions(path: Path, frame: pd.DataFrame, level: int = 12) -> str:
     return sha256_file(path)
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
-    """Read predictions; raises :class:`IntegrityError` where the file is missing or damaged."""
+def read_predictions(path: Path, rows: int | None = None) -> pd.DataFrame:
+    """Read predictions; raises :class:`IntegrityError` where the file is missing, damaged, or claims to be huge.
+
+    ``rows`` is the most that are read, where it is known how many there should be.
+    """
     try:
-        return pq.read_table(path).to_pandas()
+        return read_table(str(path), rows, MOST_BYTES, packed_words=False).to_pandas()
     except FileNotFoundError as error:
         raise IntegrityError(f"{path} is missing", RESTORE) from error
-    except (pa.ArrowException, OSError) as error:
-        raise IntegrityError(f"{path} is damaged: {error}", RESTORE) from error
+    except RefusedError as error:
+        raise IntegrityError(f"{path} is damaged: {error.message}", RESTORE) from error
 
 
 def verified_predictions(folder: Path, record: Record) -> pd.DataFrame:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from vlcl_bench.board.rows import SEEDS_NEEDED
+from vlcl_bench.board.seeds import picked_seeds
 from vlcl_bench.common.fileio import canonical_json, sha256_text
+from vlcl_bench.scoring.first_answers import agreement
 from vlcl_bench.submissions.finding import Finding
 from vlcl_bench.submissions.submitted_run import SubmittedRun
 from vlcl_bench.submissions.text import shown
 
-SEEDS_NEEDED = 3
+
+DETERMINISTIC = "A method whose seed changes nothing says deterministic = True, and needs one run only."
 
 
 def across_findings(runs: Sequence[SubmittedRun]) -> Iterator[Finding]:
@@ -28,7 +32,7 @@ def _repetitions(group: Sequence[SubmittedRun]) -> Iterator[Finding]:
     """Seeds that stand there twice, and answers that do."""
     deterministic = all(run.record.deterministic for run in group)
     seeds, answers = dict[int, SubmittedRun](), dict[str, SubmittedRun]()
-    for run in group:
+    for place, run in enumerate(group):
         identity = run.record.identity
         if identity.seed in seeds:
             there = seeds[identity.seed].where
@@ -39,10 +43,23 @@ def _repetitions(group: Sequence[SubmittedRun]) -> Iterator[Finding]:
             message = (
                 f"seed {identity.seed} has the very same answers as seed {other.record.identity.seed} ({other.where})"
             )
-            hint = "A method whose seed changes nothing says deterministic = True, and needs one run only."
-            yield Finding("repeated-answers", run.where, message, hint)
+            yield Finding("repeated-answers", run.where, message, DETERMINISTIC)
+        elif not deterministic and (same := _same_first(run, group[:place])) is not None:
+            message = (
+                f"seed {identity.seed} has the same first answers after stage 0 as seed {same.record.identity.seed} "
+                f"({same.where})"
+            )
+            yield Finding("repeated-answers", run.where, message, DETERMINISTIC)
         seeds.setdefault(identity.seed, run)
         answers.setdefault(run.answers, run)
+
+
+def _same_first(run: SubmittedRun, others: Sequence[SubmittedRun]) -> SubmittedRun | None:
+    """One of the others that gives the same first answers at every stage after 0."""
+    for other in others:
+        if run.first is not None and other.first is not None and agreement(run.first, other.first) == 100.0:
+            return other
+    return None
 
 
 def _seed_promises(group: Sequence[SubmittedRun]) -> Iterator[Finding]:
@@ -53,6 +70,9 @@ def _seed_promises(group: Sequence[SubmittedRun]) -> Iterator[Finding]:
         message = f"the method says that its seed changes nothing; its {len(group)} runs on {name} differ"
         yield Finding("not-deterministic", "runs", message, "Leave deterministic = True out, and run three seeds.")
     seeds, needed = len({run.record.identity.seed for run in group}), 1 if deterministic else SEEDS_NEEDED
+    if picked := picked_seeds([run.record.identity.seed for run in group], needed):
+        message = f"its seeds on {shown(name)} are {picked}, where 0, 1 and 2 are asked for: the board says so"
+        yield Finding("picked-seeds", "runs", message, "Run the seeds 0, 1 and 2; further ones follow them.", "remark")
     if seeds < needed and (protocol is None or protocol.ranked):
         message = f"{seeds} of {needed} seeds on {shown(name)}: the row will not be ranked yet"
         yield Finding("few-seeds", "runs", message, "Run the other seeds with the same settings.", "remark")

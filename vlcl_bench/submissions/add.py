@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vlcl_bench.common.fileio import current_umask, machine_error, remove_half_written, sync_folder
 from vlcl_bench.errors import IntegrityError, UsageError
 from vlcl_bench.protocols.load import load_protocol, protocol_names
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME, check_predictions_file, compact_record, read_record
 from vlcl_bench.records.rescoring import can_rescore, rescored
 from vlcl_bench.records.schema import Record
+from vlcl_bench.submissions.files import LEFTOVER, RUN_FILES, RUN_HASH
 from vlcl_bench.submissions.finding import Finding
 from vlcl_bench.submissions.manifest import Submission, method_file, read_submission
 from vlcl_bench.submissions.record_checks import score_findings
@@ -38,7 +42,18 @@ def add_runs(runs: Sequence[Path], submission: Path) -> list[Added]:
     """
     manifest, digest = _read(submission)
     records = [_checked(run, submission, digest) for run in runs]
+    _remove_leftovers(submission / "runs")
     return [_copy(run, record, submission, manifest) for run, record in zip(runs, records, strict=True)]
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Delete what an ``add`` that was killed left half-copied; the runs that it was at work on are added again."""
+    for path in folder.glob("*"):
+        if LEFTOVER.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif RUN_HASH.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            for name in RUN_FILES:
+                remove_half_written(path / name)
 
 
 def _read(submission: Path) -> tuple[Submission, str]:
@@ -98,7 +113,28 @@ def _copy(run: Path, record: Record, submission: Path, manifest: Submission) -> 
         if (target / PREDICTIONS_NAME).is_file():
             check_predictions_file(target, there, "Delete that folder, and add again.")
             return Added(target, there, _size(target), before=True, note=note)
-    return Added(target, compact_record(run, target), _size(target), before=False, note=note)
+    return Added(target, _whole_or_absent(run, target), _size(target), before=False, note=note)
+
+
+def _whole_or_absent(run: Path, target: Path) -> Record:
+    """The compact record of ``run`` as the folder ``target``, which a kill leaves whole or not there at all."""
+    if target.exists():
+        return compact_record(run, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    except OSError as error:
+        raise machine_error(error, target) from error
+    try:
+        record = compact_record(run, beside)
+        beside.chmod(0o777 & ~current_umask())
+        beside.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise machine_error(error, target) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return record
 
 
 def _size(folder: Path) -> int:

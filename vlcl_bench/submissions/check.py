@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from vlcl_bench.errors import IntegrityError
 from vlcl_bench.submissions.across_runs import across_findings
+from vlcl_bench.submissions.doubted import doubt_findings
 from vlcl_bench.submissions.files import METHOD_LIMIT, RERUN_LIMIT, check_tree
 from vlcl_bench.submissions.finding import Finding
-from vlcl_bench.submissions.manifest import METHOD_NAME, Submission, method_file, read_submission
+from vlcl_bench.submissions.likeness import taken_name, taken_title
+from vlcl_bench.submissions.manifest import MANIFEST_NAME, METHOD_NAME, Submission, method_file, read_submission
 from vlcl_bench.submissions.predictions import prediction_findings
 from vlcl_bench.submissions.promises import promise_findings
-from vlcl_bench.submissions.record_checks import SubmittedMethod, record_findings, todays_protocol
+from vlcl_bench.submissions.record_checks import COMMITTED, SubmittedMethod, record_findings, todays_protocol
 from vlcl_bench.records.reruns import RERUN_NAME, rerun_of
 from vlcl_bench.submissions.declared import is_reference_submission
 from vlcl_bench.submissions.row_zero import row_zero_findings
 from vlcl_bench.submissions.sources import python_files, submission_digest
 from vlcl_bench.submissions.submitted_run import SubmittedRun, read_run
-from vlcl_bench.submissions.text import UnreadableError, read_limited
-
-COMMITTED = Path(__file__).parents[2] / "submissions"
-"""The submissions of the repository that this code is of, which may be another than the one that is looked at."""
-
+from vlcl_bench.submissions.text import UnreadableError, read_limited, shown
 
 def check_data(folder: Path) -> list[Finding]:
     """All findings that a submission's files tell; nothing of it is imported or run, and no link is followed."""
@@ -37,6 +36,7 @@ def check_data(folder: Path) -> list[Finding]:
     name = folder.absolute().name
     is_reference = submission is not None and is_reference_submission(folder, submission, name)
     method = SubmittedMethod(name, digest, submission, is_reference)
+    findings += _name_findings(folder, name, submission)
     runs: list[SubmittedRun] = []
     for place in folders:
         where = place.relative_to(folder).as_posix()
@@ -44,16 +44,37 @@ def check_data(folder: Path) -> list[Finding]:
         findings += of_form
         if record is not None:
             run = SubmittedRun(place, where, record, todays_protocol(record.identity.protocol))
-            findings += [*record_findings(run, method), *_badge(run, method.name)]
+            findings += _all_of(where, chain(record_findings(run, method), _badge(run, method.name)))
             runs.append(run)
     findings += prediction_findings(runs)
     for run in runs:
-        findings += row_zero_findings(run)
-    findings += [*across_findings(runs), *promise_findings(runs, submission, sources)]
+        findings += _all_of(run.where, row_zero_findings(run))
+    findings += _all_of("runs", chain(across_findings(runs), promise_findings(runs, submission, sources)))
+    if not is_reference:
+        findings += _all_of("runs", doubt_findings(runs, name))
     if not folders:
         hint = f"vlcl run --protocol mini-mtil-1 --method {folder}, then vlcl submit add RUN --to {folder}."
         findings.append(Finding("no-runs", ".", "there are no runs yet", hint, "remark"))
     return findings
+
+
+def _all_of(where: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings one by one; where examining what a stranger wrote fails, that is a finding as well."""
+    try:
+        yield from findings
+    except Exception as error:
+        message = f"it cannot be examined: {type(error).__name__}: {shown(str(error), 200)}"
+        yield Finding("unexamined", where, message, "Make it again with `vlcl run`, and copy it with `vlcl submit add`.")
+
+
+def _name_findings(folder: Path, name: str, submission: Submission | None) -> Iterator[Finding]:
+    """Names that are somebody else's, or would be taken for them."""
+    if other := taken_name(name, folder.absolute().parent, COMMITTED):
+        message = f"{shown(name)} differs from {shown(other)} in nothing but capital letters"
+        yield Finding("name-taken", ".", message, "Give the folder another name; some file systems take both for one.")
+    if submission is not None and (whose := taken_title(submission.name, name, COMMITTED)):
+        message = f"its name {shown(submission.name)} is, or looks like, {whose}"
+        yield Finding("title", MANIFEST_NAME, message, "Give the submission a name of its own.")
 
 
 def _source(folder: Path, submission: Submission | None) -> tuple[list[Path], str | None, list[Finding]]:

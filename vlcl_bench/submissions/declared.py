@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cache
 from pathlib import Path
 
 from vlcl_bench.board.declarations import Declaration
+from vlcl_bench.errors import IntegrityError
 from vlcl_bench.methods.registry import MethodRef, reference_method
 from vlcl_bench.methods.source import baselines_folder
 from vlcl_bench.records.files import RECORD_NAME, read_record
-from vlcl_bench.records.schema import Record
+from vlcl_bench.records.schema import Identity, Record
 from vlcl_bench.submissions.manifest import MANIFEST_NAME, Submission, read_submission
 from vlcl_bench.submissions.settings import is_declared, undeclared
 
@@ -39,6 +41,7 @@ class SubmissionDeclarations:
             undeclared=self._undeclared(home, identity.protocol),
             is_reference=is_reference,
             earlier_source=is_reference and self._digest(identity.method) != identity.method_source_sha256,
+            owner=home.absolute().name,
         )
 
 
@@ -55,9 +58,14 @@ def _submission(folder: Path) -> Submission | None:
 
 
 def _undeclared(folder: Path, protocol: str) -> int:
-    """How many different settings a submission's runs on a protocol have beside its declared entries."""
-    submission = _submission(folder)
-    identities = [read_record(path.parent).identity for path in sorted(folder.glob(f"runs/*/{RECORD_NAME}"))]
+    """How many different settings a submission's runs on a protocol have beside its declared entries.
+
+    Records that cannot be read are left out, here as on the board.
+    """
+    submission, identities = _submission(folder), list[Identity]()
+    for path in sorted(folder.glob(f"runs/*/{RECORD_NAME}")):
+        with contextlib.suppress(IntegrityError):
+            identities.append(read_record(path.parent).identity)
     settings = [identity.settings for identity in identities if identity.protocol == protocol]
     return len(undeclared(settings, submission.entries if submission else []))
 

@@ -23,6 +23,8 @@ PYTHON_FILE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\.py")
 RUN_FILES = {RECORD_NAME: RECORD_LIMIT, PREDICTIONS_NAME: PREDICTIONS_LIMIT}
 RERUN_LIMIT = 64 * KIB
 RUN_HASH = re.compile(r"[0-9a-f]{16}")
+LEFTOVER = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_.-]{0,80}\.[A-Za-z0-9_]{8}\.tmp")
+"""What a command that was killed leaves of a file or folder that it was writing: nothing ever reads it."""
 KNOWN = (
     f"A submission holds {METHOD_NAME} and other Python files beside it, {', '.join(TOP_FILES)}, and runs/<hash>/ with "
     f"{' and '.join(RUN_FILES)}."
@@ -76,13 +78,22 @@ def _walk(folder: Path, findings: list[Finding]) -> Iterator[tuple[str, os.DirEn
     waiting = [folder]
     while waiting:
         place = waiting.pop()
-        with os.scandir(place) as scan:
-            entries = sorted(scan, key=lambda entry: entry.name)
+        try:
+            with os.scandir(place) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            where = _within(folder, place)
+            message = f"the folder {shown(where)} cannot be looked into: {error.strerror}"
+            findings.append(Finding("unreadable-folder", shown(where), message, "Let everybody read it."))
+            continue
         for entry in entries:
             where = _within(folder, Path(entry.path))
             if entry.is_dir(follow_symlinks=False):
                 if entry.name == "__pycache__":
                     findings += _cache_findings(where, Path(entry.path))
+                    continue
+                if LEFTOVER.fullmatch(entry.name) and place == folder / "runs":
+                    findings.append(_leftover(where))
                     continue
                 if where != "runs" and not (place == folder / "runs" and RUN_HASH.fullmatch(entry.name)):
                     findings.append(_misplaced(where, place == folder / "runs"))
@@ -109,6 +120,8 @@ def _limit(where: str) -> int | None:
 
 def _file_findings(where: str, entry: os.DirEntry[str], status: os.stat_result) -> list[Finding]:
     limit = _limit(where)
+    if LEFTOVER.fullmatch(entry.name) and stat.S_ISREG(status.st_mode):
+        return [_leftover(where)]
     if entry.is_symlink():
         message = f"{shown(where)} is a link"
         return [Finding("link", shown(where), message, "Put the file itself there; links are not followed.")]
@@ -123,6 +136,12 @@ def _file_findings(where: str, entry: os.DirEntry[str], status: os.stat_result) 
         message = f"{where} has {status.st_size:,} bytes; at most {limit:,} are taken"
         return [Finding("too-large", where, message, "Records made by `vlcl submit add` are far smaller.")]
     return []
+
+
+def _leftover(where: str) -> Finding:
+    message = "a command that was killed left this half-written"
+    hint = "Delete it, or give the command again: `vlcl submit add` removes it."
+    return Finding("leftover", shown(where), message, hint, severity="remark")
 
 
 MOST_NAMED = 50

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +17,9 @@ from vlcl_bench.submissions.text import UnreadableError, read_limited, shown, un
 
 MANIFEST_NAME, METHOD_NAME = "submission.toml", "method.py"
 MANIFEST_LIMIT = 64 * 1024
+MOST_PARTS, MOST_ERRORS = 100, 20
+DOTTED = re.compile(rf"""(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{MOST_PARTS}}}""")
+"""A key of thirty thousand parts takes Python's reader of TOML gigabytes, since each part is noted with all before it."""
 PLACEHOLDER = "TODO"
 """How a text begins that ``vlcl submit new`` left to be written."""
 
@@ -30,6 +35,7 @@ def _said(text: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_said)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Line = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_said)]
 
 
@@ -50,11 +56,16 @@ class Submission(BaseModel):
     method: Annotated[str, Field(max_length=200)] = METHOD_NAME
     pretrained_models: Annotated[list[Line], Field(max_length=20)]
     auxiliary_data: Annotated[list[Line], Field(max_length=20)]
-    entries: Annotated[list[dict[Name, bool | int | float | Line]], Field(max_length=5)] = []
+    entries: Annotated[list[dict[Name, bool | int | Finite | Line]], Field(max_length=5)] = []
 
-    def mentions(self, name: str) -> bool:
-        """Whether a model or a data set is declared under ``name``."""
-        return any(name in text for text in (*self.pretrained_models, *self.auxiliary_data))
+    @staticmethod
+    def mentions(name: str, *lists: Sequence[str]) -> bool:
+        """Whether a model or a data set is declared under ``name`` in one of ``lists``.
+
+        A declaration is the name alone, or the name with a word about it behind a blank or a mark: ``NAME: which``.
+        """
+        declared = re.compile(re.escape(name) + r"(?=$|\s|[,;:](?=\s|$))")
+        return any(declared.match(text) for texts in lists for text in texts)
 
 
 KEYS = ", ".join(Submission.model_fields)
@@ -82,6 +93,9 @@ def read_submission(folder: Path) -> tuple[Submission | None, list[Finding]]:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         return None, [finding("toml-encoding", f"byte {error.start} is not UTF-8", "Save the file as UTF-8.")]
+    if DOTTED.search(text):
+        message = f"a key has more than {MOST_PARTS} parts between its dots"
+        return None, [finding("toml-syntax", message, f"Known keys: {KEYS}.")]
     try:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
@@ -89,12 +103,14 @@ def read_submission(folder: Path) -> tuple[Submission | None, list[Finding]]:
     try:
         return Submission.model_validate(values), []
     except ValidationError as error:
-        findings = []
-        for part in error.errors():
+        findings, errors = [], error.errors(include_url=False, include_context=False, include_input=False)
+        for part in errors[:MOST_ERRORS]:
             where, kind = ".".join(map(str, part["loc"])), part["type"]
             code = {"extra_forbidden": "toml-unknown-key", "value_error": "toml-text"}.get(kind, "toml-value")
             message = f"{shown(where)}: {part['msg'].removeprefix('Value error, ')}"
             findings.append(finding(code, message, HINTS.get(kind, "See docs/submitting.md.")))
+        if len(errors) > MOST_ERRORS:
+            findings.append(finding("toml-value", f"and {len(errors) - MOST_ERRORS} more places", HINTS["missing"]))
         return None, findings
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +10,14 @@ from vlcl_bench.common.fileio import sha256_bytes, sha256_text
 from vlcl_bench.errors import IntegrityError
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import PREDICTIONS_NAME, compact_predictions
+from vlcl_bench.records.guard import most_rows, tried
+from vlcl_bench.scoring.first_answers import first_answers
 from vlcl_bench.scoring.ground_truth import ground_truth
-from vlcl_bench.submissions import unpack
 from vlcl_bench.submissions.files import PREDICTIONS_LIMIT
 from vlcl_bench.submissions.finding import Finding
 from vlcl_bench.submissions.record_checks import is_todays, score_findings
 from vlcl_bench.submissions.submitted_run import AGAIN, SubmittedRun
 from vlcl_bench.submissions.text import UnreadableError, read_limited, shown
-
-PATIENCE = 300
-"""Seconds in which the predictions of a submission must be read."""
 
 
 def prediction_findings(runs: Sequence[SubmittedRun]) -> list[Finding]:
@@ -44,48 +39,15 @@ def prediction_findings(runs: Sequence[SubmittedRun]) -> list[Finding]:
             scorable.append((run, run.protocol))
     with tempfile.TemporaryDirectory(prefix="vlcl-predictions-") as scratch:
         files = [
-            (run.folder / PREDICTIONS_NAME, 2 * rows_expected(protocol) + 1000, Path(scratch) / f"{number}.arrow")
+            (run.folder / PREDICTIONS_NAME, most_rows(protocol), Path(scratch) / f"{number}.arrow")
             for number, (run, protocol) in enumerate(scorable)
         ]
-        for (run, protocol), (_, _, table), (code, message) in zip(scorable, files, _unpacked(files), strict=True):
+        for (run, protocol), (_, _, table), (code, message) in zip(scorable, files, tried(files), strict=True):
             if code:
                 findings.append(Finding(code, run.predictions_file, message, AGAIN))
             else:
                 findings += _score(run, protocol, table)
     return findings
-
-
-def rows_expected(protocol: Protocol) -> int:
-    """How many predictions a run has."""
-    return (len(protocol.tasks) + 1) * ground_truth(protocol).answers_a_stage
-
-
-def _unpacked(files: Sequence[tuple[Path, int, Path]]) -> list[tuple[str, str]]:
-    """Unpack each file (its path, the most rows, the table that is written); a finding's code and message for each.
-
-    Both are empty where it was read.
-    """
-    results: list[tuple[str, str]] = []
-    while len(results) < len(files):
-        lines, end = _read(files[len(results) :])
-        results += [(answer["code"], answer["message"]) for answer in map(json.loads, lines)]
-        if len(results) < len(files):  # this file brought its reader down: go on with the next
-            message = f"reading it ended its reader ({end}): it needs too much memory or time, or is broken"
-            results.append(("archive-bomb", message))
-    return results
-
-
-def _read(files: Sequence[tuple[Path, int, Path]]) -> tuple[list[str], str]:
-    """The lines that the reader of these files writes, one a file until it ends, and how it ended."""
-    wanted = json.dumps([[str(path.absolute()), rows, str(table)] for path, rows, table in files])
-    command = [sys.executable, "-I", unpack.__file__]
-    try:
-        done = subprocess.run(command, input=wanted, capture_output=True, text=True, timeout=PATIENCE)
-    except subprocess.TimeoutExpired as error:
-        output = error.stdout or b""
-        lines = (output.decode() if isinstance(output, bytes) else output).splitlines()
-        return lines, f"more than {PATIENCE} seconds"
-    return done.stdout.splitlines(), f"exit code {done.returncode}"
 
 
 def _score(run: SubmittedRun, protocol: Protocol, table: Path) -> list[Finding]:
@@ -100,6 +62,7 @@ def _score(run: SubmittedRun, protocol: Protocol, table: Path) -> list[Finding]:
         findings.append(Finding("predictions-rows", at, message, AGAIN))
     try:
         run.scores = ground_truth(protocol).rescore(frame)
+        run.first = first_answers(frame, run.scores["tasks"])
         # Of the answers and not of the file: the same ones can be packed in many ways.
         run.answers = sha256_text(compact_predictions(frame).to_csv(index=False))
     except IntegrityError as error:

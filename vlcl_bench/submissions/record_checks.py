@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from pathlib import Path
 from typing import Any
 
 from vlcl_bench.common.fileio import canonical_json
 from vlcl_bench.errors import VlclError
-from vlcl_bench.methods.registry import list_methods, reference_method
 from vlcl_bench.protocols.load import load_protocol, protocol_names
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.schema import Record
+from vlcl_bench.submissions.consistency import consistency_findings
 from vlcl_bench.submissions.finding import Finding
+from vlcl_bench.submissions.likeness import taken_title
 from vlcl_bench.submissions.manifest import Submission
 from vlcl_bench.submissions.submitted_run import AGAIN, EDITED, SubmittedRun
 from vlcl_bench.submissions.text import shown
@@ -22,6 +23,8 @@ from vlcl_bench.submissions.text import shown
 LONGEST_TITLE, LONGEST_SETTINGS = 60, 2000
 """Characters of what the board shows in one cell: the method's title, and its settings as JSON."""
 TOLERANCE = 1e-6
+COMMITTED = Path(__file__).parents[2] / "submissions"
+"""The submissions of the repository that this code is of, which may be another than the one that is looked at."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def record_findings(run: SubmittedRun, method: SubmittedMethod) -> Iterator[Find
         yield from _protocol_findings(run.record, run.record_file, run.protocol)
         yield from _budget_findings(run.record, run.record_file, run.protocol)
     yield from _declaration_findings(run.record, run.record_file, method.declared)
+    yield from consistency_findings(run.record, run.record_file, run.protocol)
 
 
 def _identity_findings(run: SubmittedRun, method: SubmittedMethod) -> Iterator[Finding]:
@@ -89,14 +93,9 @@ def _size_findings(run: SubmittedRun, method: SubmittedMethod) -> Iterator[Findi
     if len(canonical_json(record.identity.settings)) > LONGEST_SETTINGS:
         message = f"its settings are longer than {LONGEST_SETTINGS} characters"
         yield Finding("settings-size", at, message, "Keep tables in the method.")
-    if record.title in _reference_titles() and reference_method(method.name) is None:
-        message = f"{shown(record.title)} is the title of a reference method"
+    if whose := taken_title(record.title, method.name, COMMITTED):
+        message = f"its title {shown(record.title)} is, or looks like, {whose}"
         yield Finding("title", at, message, "Give the method a title of its own.")
-
-
-@cache
-def _reference_titles() -> frozenset[str]:
-    return frozenset(info.title for info in list_methods() if info.source == "baselines")
 
 
 def is_todays(record: Record, protocol: Protocol) -> bool:
@@ -152,11 +151,11 @@ def _declaration_findings(record: Record, at: str, declared: Submission | None) 
         yield Finding("declared-track", at, message, 'Write track = "open-budget", or stay within the budget.')
     for kind, value in identity.reference.items():
         name = (value.split() or [""])[0]
-        if not name or not declared.mentions(name):
+        if not name or not declared.mentions(name, declared.auxiliary_data, declared.pretrained_models):
             message = f"it used {shown(kind)} of {shown(name)}, which submission.toml does not declare"
             hint = f"Name it in auxiliary_data: {shown(name)}, and what of it is used."
             yield Finding("undeclared", at, message, hint)
-    if not any(identity.backbone in text for text in declared.pretrained_models):
+    if not declared.mentions(identity.backbone, declared.pretrained_models):
         message = f"it starts from {shown(identity.backbone)}, which submission.toml does not declare"
         yield Finding("undeclared", at, message, f"Name it in pretrained_models: {shown(identity.backbone)}.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vlcl_bench.common.strict_json import parse_json
 from vlcl_bench.protocols.stream import Protocol
 from vlcl_bench.records.files import PREDICTIONS_NAME, RECORD_NAME
 from vlcl_bench.records.schema import Record
+from vlcl_bench.scoring.first_answers import Answers
 from vlcl_bench.submissions.files import RECORD_LIMIT
 from vlcl_bench.submissions.finding import Finding
 from vlcl_bench.submissions.text import UnreadableError, read_limited, shown, unsafe
@@ -28,8 +29,8 @@ MOST_ERRORS = 10
 class SubmittedRun:
     """A run of a submission: its folder, that folder's path within the submission, its record and today's protocol.
 
-    ``answers`` is the SHA-256 of its file of predictions and, once they are read, of the answers in it; ``scores`` are
-    those that follow from them.
+    ``answers`` is the SHA-256 of its file of predictions and, once they are read, of the answers in it; ``first`` are
+    the first of them by stage, and ``scores`` what follows from them.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class SubmittedRun:
     protocol: Protocol | None
     answers: str = ""
     scores: dict[str, Any] | None = None
+    first: Answers | None = None
 
     @property
     def record_file(self) -> str:
@@ -54,16 +56,13 @@ def read_run(folder: Path, where: str) -> tuple[Record | None, list[Finding]]:
     """The record in a run's folder, ``None`` where there is none, and what is wrong with its form."""
     at = f"{where}/{RECORD_NAME}"
     try:
-        value = json.loads(
-            read_limited(folder / RECORD_NAME, RECORD_LIMIT).decode("utf-8"),
-            parse_constant=_no_constant, object_pairs_hook=_once,
-        )  # fmt: skip
-    except (UnreadableError, ValueError, RecursionError) as error:
+        value = parse_json(read_limited(folder / RECORD_NAME, RECORD_LIMIT))
+    except (UnreadableError, ValueError) as error:
         return None, [Finding("record-json", at, f"it cannot be read: {shown(str(error), 200)}", AGAIN)]
     try:
         record = Record.model_validate(value, strict=True)
     except ValidationError as error:
-        errors = error.errors()
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
         findings = [
             Finding("record-schema", at, f"{shown('.'.join(map(str, part['loc'])))}: {part['msg']}", AGAIN)
             for part in errors[:MOST_ERRORS]
@@ -101,14 +100,3 @@ def _texts(value: Any) -> Iterator[tuple[str, str]]:
                 waiting.append((f"{key}.{name}" if key else name, part))
         elif isinstance(content, list):
             waiting += [(f"{key}[{place}]", part) for place, part in enumerate(content)]
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no number of JSON")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        raise ValueError("a key stands there twice")
-    return mapping

@@ -20,9 +20,10 @@ def ranks_shown(row: BoardRow) -> str:
 
 
 def status_shown(row: BoardRow) -> str:
-    """How far the row is to be trusted, or why it is not ranked; and whether its method has changed since."""
+    """How far the row is to be trusted, or why it is not ranked; whether its method has changed since, odd seeds."""
     status = f"unranked ({row.why_unranked})" if row.rank is None else row.status
-    return f"{status}, of an earlier source" if row.earlier_source else status
+    status = f"{status}, of an earlier source" if row.earlier_source else status
+    return f"{status}, seeds {row.picked_seeds}" if row.picked_seeds else status
 
 
 def unchanged_shown(row: BoardRow) -> str:

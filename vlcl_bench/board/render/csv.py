@@ -9,6 +9,7 @@ from typing import Any
 
 from vlcl_bench.board.render.facts import DECIMALS, identity, number, rounded
 from vlcl_bench.board.rows import BoardRow
+from vlcl_bench.common.plain import spreadsheet_cell
 from vlcl_bench.scoring.columns import CERTAIN, HEADLINES, UNCHANGED, columns
 
 METRICS = columns("headline", "score", place="files")
@@ -35,7 +36,7 @@ def _names() -> list[str]:
 
 
 def _line(row: BoardRow) -> dict[str, Any]:
-    line = identity(row)
+    line = {key: spreadsheet_cell(value) if isinstance(value, str) else value for key, value in identity(row).items()}
     line |= {key: "yes" if line[key] else "no" for key in ("earlier_source", "deterministic")}
     for prefix, part in (("", row.metrics), ("agnostic_", row.agnostic)):
         for column in METRICS:
@@ -48,7 +49,7 @@ def _line(row: BoardRow) -> dict[str, Any]:
     line |= {f"delta_{column.id}": _fixed(row.delta[column.id]) for column in HEADLINES}
     line |= {column.id: number(row.cost[column.id]) for column in COSTS}
     line[UNCHANGED.id] = number(UNCHANGED.of(row))
-    return line | {"sources": " ".join(run.source for run in row.runs)}
+    return line | {"sources": spreadsheet_cell(" ".join(run.source for run in row.runs))}
 
 
 def _fixed(value: float | None) -> str | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from vlcl_bench.common.plain import plain
+
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 
 def cell(text: str) -> str:
     """``text`` on one line with Markdown's and HTML's marks made harmless (titles come from submissions)."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace("&", "&amp;")
+    return _SPECIAL.sub(r"\\\1", plain(" ".join(text.split()))).replace("&", "&amp;")
 
 
 def table(head: Sequence[str], body: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:

@@ -15,7 +15,7 @@ from vlcl_bench.data.pictures import Pictures
 from vlcl_bench.data.transforms import Augmentation
 from vlcl_bench.engine.footprint import TRAINED, trained_names
 from vlcl_bench.engine.learner import LearnReport
-from vlcl_bench.engine.sandbox.output import plain
+from vlcl_bench.engine.sandbox.output import plain_words
 from vlcl_bench.engine.sandbox.wire import Message, WireError
 from vlcl_bench.errors import MethodError
 from vlcl_bench.methods.usage import Usage
@@ -83,7 +83,7 @@ def checked_report(header: Mapping[str, Any]) -> LearnReport:
         and all(isinstance(line, dict) and all(_loggable(value) for value in line.values()) for line in log)
     ):
         return LearnReport(Usage(**counts), tuple(trained), log)
-    raise MethodError("the method's process sent no proper report of what it learned", plain(dict(header), 200))
+    raise MethodError("the method's process sent no proper report of what it learned", plain_words(dict(header), 200))
 
 
 def _loggable(value: object) -> bool:

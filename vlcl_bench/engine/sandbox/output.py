@@ -7,19 +7,23 @@ import contextlib
 import os
 import threading
 
+from vlcl_bench.common.plain import plain
+
 MOST_READ = 1 << 16
 END = 2.0
 """Seconds in which the last words must have come, once the process has ended."""
 
 
-def plain(text: object, most: int = 4000) -> str:
-    """Text of the process's without what could drive a terminal; bytes that were no UTF-8 are shown as such."""
-    shown = str(text)[:most].replace("\r\n", "\n").replace("\t", "    ")
-    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in shown)
+def plain_words(text: object, most: int = 4000) -> str:
+    """Text of the process's without what could drive a terminal; bytes that were no UTF-8 are shown as such.
+
+    A question mark stands for each such character: a flood of them grows no longer on its way.
+    """
+    return plain(str(text)[:most].replace("\r\n", "\n").replace("\t", "    "), lines=True, instead="?")
 
 
 class Output:
-    """A pipe whose end ``theirs`` a process prints to; what comes is written to standard error, as :func:`plain` text.
+    """A pipe whose end ``theirs`` a process prints to; what comes is written to standard error, as :func:`plain_words`.
 
     A carriage return begins a new line, so that nothing that was said can be overwritten.
     """
@@ -43,8 +47,8 @@ class Output:
         decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         while True:
             data = os.read(self._ours, MOST_READ)
-            text = plain(decoder.decode(data, final=not data).replace("\r\n", "\n").replace("\r", "\n"), 4 * MOST_READ)
-            left = memoryview(text.encode())
+            said = decoder.decode(data, final=not data).replace("\r\n", "\n").replace("\r", "\n")
+            left = memoryview(plain_words(said, 4 * MOST_READ).encode())
             with contextlib.suppress(OSError):  # standard error was closed: nobody listens
                 while left:
                     left = left[os.write(self._target, left) :]

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Collection
 from typing import Any
 
-from vlcl_bench.engine.sandbox.output import plain
+from vlcl_bench.engine.sandbox.output import plain_words
 from vlcl_bench.engine.sandbox.search_path import where_it_is
 from vlcl_bench.engine.sandbox.worker_side import OWN_FOLDER
 from vlcl_bench.errors import IntegrityError, MachineError, MethodError, UsageError, VlclError
@@ -38,7 +38,7 @@ def sent_error(header: dict[str, Any], believed: Collection[str] = ALL) -> VlclE
 
 
 def _quoted(text: object) -> str:
-    return plain(text).rstrip().replace("\n", "\n    ")
+    return plain_words(text).rstrip().replace("\n", "\n    ")
 
 
 def how_it_ended(code: int | None) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from vlcl_bench.common.fileio import scratch_folder
 from vlcl_bench.engine.sandbox.environment import KEPT
 from vlcl_bench.engine.sandbox.limits import shown
-from vlcl_bench.engine.sandbox.output import Output, plain
+from vlcl_bench.engine.sandbox.output import Output, plain_words
 from vlcl_bench.engine.sandbox.sent_errors import ERRORS, how_it_ended, sent_error
 from vlcl_bench.engine.sandbox.wire import Incoming, Message, WireError, pack
 from vlcl_bench.errors import MachineError, MethodError, VlclError
@@ -291,5 +291,5 @@ def _resident(pid: int) -> int:
 
 def _progress(sent: object) -> tuple[int, int, str]:
     if isinstance(sent, list) and len(sent) == 3 and all(type(n) is int for n in sent[:2]):
-        return sent[0], sent[1], plain(sent[2], 60).replace("[", "(").replace("\n", " ")
+        return sent[0], sent[1], plain_words(sent[2], 60).replace("[", "(").replace("\n", " ")
     raise WireError(f"a word on the progress that is none: {str(sent)[:100]}")
