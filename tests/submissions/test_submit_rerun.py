@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from support.harness import World, method_file, vlcl
+from support.submission_fixture import committed
 
 from vlcl_bench.errors import IntegrityError
 from vlcl_bench.records.files import (
@@ -21,6 +22,7 @@ from vlcl_bench.records.files import (
     write_predictions,
 )
 from vlcl_bench.records.reruns import RERUN_NAME, rerun_of
+from vlcl_bench.submissions.rerun import _other_facts
 
 BODY = """
     def learn(self, task, ctx):
@@ -187,3 +189,14 @@ def test_a_file_that_does_not_fit_is_refused(
     with pytest.raises(IntegrityError, match=said) as caught:
         rerun_of(folder, record)
     assert "vlcl submit rerun" in str(caught.value.hint)
+
+
+def test_what_an_older_record_does_not_count_is_no_difference_and_what_it_counts_is() -> None:
+    older = read_record(committed("mini-mtil-1", 0))
+
+    def counted(steps: int | None) -> Any:
+        return older.model_copy(update={"usage": older.usage.model_copy(update={"own_steps": steps, "own_samples": 9})})
+
+    assert "own_steps" not in older.usage.model_dump()
+    assert _other_facts(older, counted(4)) == []
+    assert _other_facts(counted(5), counted(4)) == ["own_steps is 5 in the record, 4 here"]

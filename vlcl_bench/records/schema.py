@@ -161,8 +161,10 @@ class Footprint(_Model):
     bytes_by_stage: list[Count]
 
 
-class Usage(_Model):
+class Usage(_Growing):
     """Samples handed out over the whole run, metered where they were handed out."""
+
+    newer: ClassVar[frozenset[str]] = frozenset({"own_steps", "own_samples"})
 
     task_pictures: Count
     reference_pictures: Count
@@ -305,7 +307,7 @@ class Record(_Model):
     scores: Scores
     data: dict[str, DataOrigin] = {}
     rechecks: Rechecks | None = None
-    """Answers asked for again; ``None`` in records of versions that did not ask."""
+    """Answers asked for again; ``None``, and not in the file, in records of versions that did not ask."""
     canary: str = ""
     """How the backbone's canary check went: ``known``, ``required`` or ``first-use``."""
     defaults: dict[str, Any] | None = None
@@ -314,10 +316,12 @@ class Record(_Model):
     """What was said of the reference data when the run began; absent where there was nothing to say."""
 
     @model_serializer(mode="wrap")
-    def _without_empty_notes(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _as_older_ones(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         facts: dict[str, Any] = handler(self)
         if not self.reference_notes:
             facts.pop("reference_notes", None)
+        if self.rechecks is None:
+            facts.pop("rechecks", None)
         return facts
 
     @property
