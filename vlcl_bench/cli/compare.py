@@ -36,10 +36,9 @@ def compare(
     Its p-values are corrected for the number of lines of their table (Holm). Beside them stand a paired t-test over
     common seeds and, by task, McNemar's exact test at the first common seed.
     """
-    from rich.console import Console
-
     from vlcl_bench.board.entries import PLACES
     from vlcl_bench.board.pairs import find_pair, item_scores
+    from vlcl_bench.cli.terminal import terminal
     from vlcl_bench.scoring.columns import COMPARED
     from vlcl_bench.scoring.significance import compare as compared
 
@@ -48,7 +47,7 @@ def compare(
     if as_json:
         emit(facts(a, b, found))
         return
-    console = Console()
+    console = terminal()
     console.print(f"A: {words(a, b)}\nB: {words(b, a)}\non {a.protocol}", highlight=False)
     console.print(table("metric", found.headlines, {column.id: column.label for column in COMPARED}))
     console.print("After the last task:")
