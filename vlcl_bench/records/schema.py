@@ -150,8 +150,10 @@ class Footprint(_Model):
     bytes_by_stage: list[Count]
 
 
-class Usage(_Model):
+class Usage(_Growing):
     """Samples handed out over the whole run, metered where they were handed out."""
+
+    newer = frozenset({"own_steps", "own_samples"})
 
     task_pictures: Count
     reference_pictures: Count
