@@ -27,7 +27,7 @@ from vlcl_bench.tasks import Task, caption_query, plain_query, task_query
 REPLAY = ("proto_replay", "er_vlm", "cgil")
 FOILS = (*REPLAY, "coop")
 SMALL = {"cgil": {"latent": 3, "hidden": 6, "iterations": 20, "samples": 5}, "coop": {"context_vectors": 2}}
-RATES = dict.fromkeys(REPLAY, 1e-3) | {"coop": 2e-3}
+RATES = dict.fromkeys((*REPLAY, "auto_seed_vl2"), 1e-3) | {"coop": 2e-3}
 """The made-up budgets have rates for encoders of a few weights; adapters beside these keep their own."""
 WORDS = ("a", "red", "hill", "some", "boat", "cloud", "the", "dark")
 
@@ -49,7 +49,7 @@ def tiny():
 
 def build(name, backbone: Any = None, **settings):
     cls: Any = load_method(name)
-    small = {"learning_rate": RATES[name]} | SMALL.get(name, {})
+    small = ({"learning_rate": RATES[name]} if name in RATES else {}) | SMALL.get(name, {})
     return cls(backbone or FakeBackbone(), make_settings(cls, small | settings, "full"))
 
 

@@ -288,7 +288,7 @@ def test_fields_that_came_later_leave_old_fingerprints_alone(tmp_path):
         for d, m in zip(protocol.datasets, protocol.manifests, strict=True)
     ]
     assert protocol.fingerprint == sha256_text(canonical_json(facts))
-    assert set(LATER_FIELDS) == {"picture_size", "class_groups", "aliases", "bank"}
+    assert set(LATER_FIELDS) == {"picture_size", "class_groups", "aliases", "bank", "reference"}
 
 
 LATER = {

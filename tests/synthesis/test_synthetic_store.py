@@ -293,7 +293,9 @@ def test_a_damaged_picture_is_refused_with_a_way_out(tmp_path, damage):
     store, order = make_store(tmp_path, FakeGenerator(side=64)), some_orders(1)[0]
     store.fill([order], 1)
     damage(store.path(order))
-    with pytest.raises(IntegrityError, match=r"\.img cannot be decoded") as refused:
+    with pytest.raises(
+        IntegrityError, match=r"\.img (cannot be decoded|is no picture that can be read: .*(empty|cut short))"
+    ) as refused:
         store.read(order)
     assert f"Delete {store.path(order)}" in refused.value.hint
 

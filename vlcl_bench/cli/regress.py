@@ -101,13 +101,17 @@ def outcome_table(outcomes: tuple[Outcome, ...]) -> Table:
 
     from vlcl_bench.scoring.columns import HEADLINES
 
-    table = Table("expectation", "", "answers equal", *(column.label for column in HEADLINES), "time", "memory")
+    shown = [column for column in HEADLINES if any(column.id in outcome.moved for outcome in outcomes)]
+    table = Table()
+    table.add_column("expectation", overflow="fold")
+    for heading in ("", "answers equal", *(column.label for column in shown), "time", "memory"):
+        table.add_column(heading)
     for outcome in outcomes:
         moved = [
             ""
             if column.id not in outcome.moved
             else f"{outcome.moved[column.id][1] - outcome.moved[column.id][0]:+.1f}"
-            for column in HEADLINES
+            for column in shown
         ]
         agreement = "" if outcome.agreement is None else f"{outcome.agreement:.2f} %"
         costs = (_times(ratio) for ratio in (outcome.time_ratio, outcome.memory_ratio))

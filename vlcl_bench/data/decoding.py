@@ -185,4 +185,21 @@ def _content_in_words(data: bytes) -> str:
         return f"its {len(data):,} bytes begin with zeros"
     if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start):
         return f"it is a text that begins with {start.decode()!r}"
+    begun = _begun_as(data)
+    if begun is not None:
+        return (
+            f"its {len(data):,} bytes begin as those of a {begun} picture, and cannot be read on: cut short or damaged"
+        )
     return f"its {len(data):,} bytes begin with {start[:12].hex(' ')}, which no format that is read begins with"
+
+
+def _begun_as(data: bytes) -> str | None:
+    """The format, by Pillow's name, that a file's first bytes are those of."""
+    for name in picture_formats():
+        accepts = Image.OPEN[name][1]
+        try:
+            if accepts is not None and accepts(data[:16]) is True:
+                return name
+        except Exception:  # a handful of bytes is less than some of Pillow's look at
+            continue
+    return None

@@ -35,7 +35,7 @@ def parse_seconds(text: str | None) -> float | None:
     if text.strip().lower() == "none":
         return math.inf
     try:
-        seconds = float(text)
+        seconds = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10; nobody means that
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
