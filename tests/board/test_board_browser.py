@@ -11,7 +11,7 @@ from support.boards import HOSTILE, board
 
 from vlcl_bench.board.files import board_text
 
-REQUIRED = os.environ.get("VLCL_REQUIRE_BROWSER") == "1"
+REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 OPTIONS = (
@@ -34,7 +34,7 @@ def missing():
 def do_without(why, required):
     """Fail where a browser is required, else skip."""
     if required:
-        pytest.fail(f"VLCL_REQUIRE_BROWSER is 1, but {why}")
+        pytest.fail(f"REQUIRE_BROWSER is 1, but {why}")
     pytest.skip(f"{why}; on Debian: apt install chromium chromium-driver")
 
 
@@ -81,7 +81,7 @@ def page(browser, address):
 def test_without_a_browser_the_tests_are_skipped_or_where_it_is_required_fail():
     with pytest.raises(pytest.skip.Exception, match="apt install chromium"):
         do_without("there is none", required=False)
-    with pytest.raises(pytest.fail.Exception, match="VLCL_REQUIRE_BROWSER is 1"):
+    with pytest.raises(pytest.fail.Exception, match="REQUIRE_BROWSER is 1"):
         do_without("there is none", required=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ import threading
 import numpy as np
 import torch
 
+import helper_beside
+
 from vlcl_bench.methods import LossMethod, Method, RowMemory
 
 COUNT = 0
@@ -56,6 +59,14 @@ LIST = []
 class Held:
     def __init__(self):
         self.value = 0
+
+
+class Word(str):
+    pass
+
+
+def constant(x):
+    return x * 2.0
 
 
 class Slotted:
@@ -78,6 +89,9 @@ class Mine(Method):
         self.memory = RowMemory(rows=torch.empty(0, 2))
         self.rng = np.random.default_rng(1)
         self.generator = torch.Generator().manual_seed(1)
+        self.table, self.word = {"a": 1}, Word("even")
+        self.lookup = self.table.get
+        self.backbone.extra = Held()
         cell = [0]
         self.closure = lambda: cell[0]
         self.poke = lambda: cell.__setitem__(0, 1)
@@ -106,6 +120,14 @@ CHANGES = {
     "what a function closes over": ("self.poke()", "other"),
     "another function in place of one": ("self.closure = lambda: 5", "other"),
     "a method of its own, replaced": ("self.embed_images = lambda images: images", "other"),
+    "another constant in a function": ("self.closure = lambda: 2.0 if self.count else 7.5", "other"),
+    "a constant deep in a function": ("self.closure = lambda: [x * 3.0 for x in (1.0,)]", "other"),
+    "a constant of a file's function": ("globals()['constant'] = lambda x: x * -3.0", "other"),
+    "a value in a module beside its file": ("helper_beside.SIGN[0] = -1.0", "other"),
+    "a function of a module beside its file": ("helper_beside.sign = lambda: -1.0", "other"),
+    "what a bound method of a dictionary gives": ("self.table['a'] = 2", "other"),
+    "an attribute of a word": ("self.word.mood = 'odd'", "other"),
+    "an object of its own in the backbone": ("self.backbone.extra.value = 2", "other"),
     "a word in the backbone": ("self.backbone.depth = 3", "other"),
     "a word deep in the backbone": ("next(iter(self.backbone.children())).depth = 3", "other"),
     "a hook in the backbone": ("self.backbone.towers.register_forward_hook(lambda *_: None)", "other"),
@@ -116,8 +138,13 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_a_method_holds_beside_its_state_is_seen(change: str, tmp_path: Path) -> None:
+def test_what_a_method_holds_beside_its_state_is_seen(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     body, expected = CHANGES[change]
+    monkeypatch.delitem(sys.modules, "helper_beside", raising=False)
+    (tmp_path / "helper_beside.py").write_text("SIGN = [1.0]\n\n\ndef sign():\n    return SIGN[0]\n")
+    monkeypatch.syspath_prepend(tmp_path)
     path = tmp_path / "mine.py"
     path.write_text(BEFORE + f"        {body}\n")
     cls: Any = MethodRef.parse(str(path)).load()
@@ -129,7 +156,12 @@ def test_what_a_method_holds_beside_its_state_is_seen(change: str, tmp_path: Pat
     assert {"same": after == before, "other": after not in (before, None), "unknown": after is None}[expected]
 
 
-def test_the_digest_is_that_of_another_object_made_the_same_way(tmp_path: Path) -> None:
+def test_the_digest_is_that_of_another_object_made_the_same_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "helper_beside.py").write_text("SIGN = [1.0]\n")
+    monkeypatch.delitem(sys.modules, "helper_beside", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
     path = tmp_path / "mine.py"
     path.write_text(BEFORE + "        pass\n")
     cls: Any = MethodRef.parse(str(path)).load()

@@ -14,6 +14,7 @@ import hashlib
 import random
 import re
 import sys
+import sysconfig
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
@@ -79,8 +80,11 @@ class _Reader:
                 self._file(cls.__module__)
 
     def _is_own(self, module: str | None) -> bool:
+        """Whether a module is the method's, or one beside it that is no library's: its values may change."""
         top = (module or "").partition(".")[0]
-        return top in self.own - {"builtins", "typing"} or top.startswith(METHODS)
+        if top in self.own - {"builtins", "typing"} or top.startswith(METHODS):
+            return True
+        return top != "vlcl_bench" and not _is_library(module or "builtins")
 
     def _put(self, *words: object) -> None:
         for word in words:
@@ -94,6 +98,8 @@ class _Reader:
         self._met[id(module)] = len(self._met)
         inside = within_backbone or isinstance(module, Backbone)
         self._put("module", type(module).__qualname__)
+        if isinstance(module, Backbone) and module.source_sha256:  # a file of the user's own
+            self._value(type(module))
         for name, value in vars(module).items():
             if name not in TREE and not (isinstance(module, Method) and name in OF_THE_HARNESS):
                 self._put(name)
@@ -123,6 +129,8 @@ class _Reader:
         """Put in a value; ``inside`` the backbone an object of a kind that is not known counts by its kind only."""
         if isinstance(value, PLAIN):
             self._put(type(value).__qualname__, repr(value))
+            if getattr(value, "__dict__", None) and not isinstance(value, PurePath):
+                self._value(dict(vars(value)))  # a word or number of a class of its own, with attributes
             return
         if id(value) in self._met:
             self._put("met", self._met[id(value)])
@@ -196,6 +204,9 @@ class _Reader:
             self._class(value)
         elif isinstance(value, DESCRIBED):
             self._put(getattr(value, "__qualname__", repr(value)))
+            held = getattr(value, "__self__", None)
+            if held is not None and not isinstance(held, types.ModuleType | type):
+                self._value(held)  # a method of a built-in object: what it gives is in the object
         elif type(value).__module__ in ("typing", "__future__") or isinstance(value, re.Pattern):
             self._put(repr(value))
         else:
@@ -206,13 +217,26 @@ class _Reader:
         self._put(value.__module__, value.__qualname__)
         if not self._is_own(value.__module__):
             return
-        self._put(value.__code__.co_code, repr(value.__code__.co_names))
+        self._instructions(value.__code__)
+        self._file(value.__module__)
         cells = [cell.cell_contents for cell in value.__closure__ or () if not _is_empty(cell)]
         self._all([value.__defaults__, value.__kwdefaults__, vars(value), cells], False)
+
+    def _instructions(self, code: types.CodeType) -> None:
+        """What a function does: its instructions, and the names and constants in them."""
+        self._put(code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, code.co_flags)
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self._instructions(constant)
+            elif isinstance(constant, frozenset):
+                self._put(*sorted(repr(item) for item in constant))
+            else:
+                self._put(repr(constant))
 
     def _class(self, value: type) -> None:
         self._put(value.__module__, value.__qualname__)
         if self._is_own(value.__module__):
+            self._file(value.__module__)
             for name, part in list(vars(value).items()):
                 if not name.startswith("__") and name != "_abc_impl":
                     self._put(name)
@@ -234,6 +258,21 @@ class _Reader:
         else:
             return False
         return True
+
+
+@functools.cache
+def _is_library(name: str) -> bool:
+    """Whether a module belongs to Python or to an installed package, whose insides are not looked at."""
+    module = sys.modules.get(name) or sys.modules.get(name.partition(".")[0])
+    place = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    if name == "__main__":
+        return False
+    if place is None:
+        return True  # built in, or frozen
+    path = PurePath(place)
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return True
+    return any(path.is_relative_to(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib"))
 
 
 class _PlainObject:
