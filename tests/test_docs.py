@@ -71,6 +71,13 @@ def test_the_backbones_page_shows_the_start_that_is_written_and_it_runs(world, t
     assert len(identity.backbone_source_sha256) == 64
 
 
+def test_the_methods_page_sets_what_the_start_that_it_writes_has(tmp_path):
+    page = (ROOT / "docs" / "own-method.md").read_text()
+    (setting,) = set(re.findall(r"^    vlcl run .*--set (\w+)=", page, re.MULTILINE))
+    assert vlcl("methods", "new", tmp_path / "my_method.py").code == 0
+    assert f"{setting}:" in (tmp_path / "my_method.py").read_text()
+
+
 @pytest.mark.slow
 def test_the_methods_page_has_a_method_that_runs_and_keeps_what_it_says(world, tmp_path):
     (example,) = examples(ROOT / "docs" / "own-method.md")

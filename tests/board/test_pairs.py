@@ -154,7 +154,9 @@ def test_different_protocols_of_one_name_are_told_apart(here: Path) -> None:
     put(here, "finetune", protocol=file, protocol_fingerprint=fingerprint)
     with pytest.raises(UsageError, match="both have runs on 2 different protocols of the name fast-classes") as unclear:
         pair("finetune", "zero_shot")
-    assert "the file of the protocol" in (unclear.value.hint or "")
+    assert "fast-classes@" in (unclear.value.hint or "")
+    for digest in (own, fingerprint):
+        assert {one.fingerprint for one in pair("finetune", "zero_shot", f"fast-classes@{digest[:8]}")} == {digest}
     assert {one.fingerprint for one in pair("finetune", "zero_shot", file)} == {fingerprint}
     assert {one.fingerprint for one in pair("finetune", "zero_shot", "mine.toml")} == {own}
 

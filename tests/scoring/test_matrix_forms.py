@@ -133,6 +133,12 @@ PLAIN = {
         {},
         False,
     ),
+    "LaTeX as pandas writes it": (pd.DataFrame(R).to_latex(index=False, header=False), {}, False),
+    "LaTeX as pandas writes it, with a caption": (
+        pd.DataFrame(R).to_latex(index=False, header=False, caption="Accuracy", label="tab:r", column_format="l|rr"),
+        {},
+        False,
+    ),
     "LaTeX with names and spread": (
         "\n".join(
             n + " & " + " & ".join(rf"${cell}_{{\pm 0.3}}$" for cell in row) + r" \\ \hline"

@@ -46,7 +46,8 @@ def load_from_file(name: str) -> Backbone:
         digest = source_digest(path)
     except OSError as error:
         raise UsageError(
-            f"the backbone file {location!r} cannot be read: {error.strerror}", "Give the path of a Python file."
+            f"the backbone file {location!r} cannot be read: {error.strerror}",
+            f"Give the path of a Python file, from the folder you are in ({Path.cwd()}).",
         ) from error
     try:
         with redirect_stdout(sys.stderr):  # what a file prints is not the answer of a command

@@ -66,15 +66,28 @@ def _stream(entry: Entry) -> Stream:
 def _on(protocol: str | Path | None, option: list[Entry]) -> list[Entry]:
     """Those of some entries that are on the protocol asked for; all, where none is.
 
-    Of a file the runs that were made under what it says now; raises :class:`UsageError` for a file that is no protocol.
+    Of a file the runs that were made under what it says now, on the pictures that count today if there are
+    such; raises :class:`UsageError` for a file that is no protocol.
     """
     if protocol is None:
         return option
     file = protocol_file(protocol)
     if file is None:
-        return [one for one in option if one.protocol == str(protocol)]
-    name = load_protocol(file).name
-    return [one for one in option if one.protocol == name and _made_under(one, file)]
+        return [one for one in option if _is_named(one, str(protocol))]
+    stream = load_protocol(file)
+    found = [one for one in option if one.protocol == stream.name and _made_under(one, file)]
+    try:
+        today = stream.fingerprint
+    except VlclError:
+        return found  # its pictures were described below several data roots, or not at all
+    return [one for one in found if one.fingerprint == today] or found
+
+
+def _is_named(entry: Entry, protocol: str) -> bool:
+    """Whether an entry is on a protocol of this name, or of ``NAME@FINGERPRINT`` as the board writes own ones."""
+    name, _, digest = protocol.partition("@")
+    own = bool(digest) and entry.protocol == name and entry.fingerprint.startswith(digest)
+    return own or entry.protocol == protocol
 
 
 def _made_under(entry: Entry, file: Path) -> bool:
@@ -102,7 +115,7 @@ def _shared(
     raise UsageError(
         f"both have runs on {len(shared)} different protocols of the name {names[0]}, with the fingerprints {told}"
         + _differing(one, other),
-        "Name run folders, or the file of the protocol that is meant with protocol (--protocol).",
+        f"Say which with protocol (--protocol), for instance {names[0]}@{shared[-1][1][:SHORT]}; or name run folders.",
     )
 
 

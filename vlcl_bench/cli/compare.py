@@ -87,7 +87,11 @@ def table(title: str, differences: tuple[Difference, ...], labels: dict[str, str
 
     by_task = any(one.p_mcnemar is not None for one in differences)
     headings = ["A", "B", "A − B", "95 % interval", "p", "p, seeds", *(["p, McNemar"] if by_task else [])]
-    shown = Table(title, *headings)
+    caption = "p is corrected for the number of lines (Holm), the intervals are not"
+    shown = Table(caption=caption, caption_justify="left")
+    shown.add_column(title, overflow="fold")
+    for heading in headings:
+        shown.add_column(heading)
     for one in differences:
         numbers = [format_metric(value) for value in (one.first, one.second)]
         interval = f"{one.low:+.1f} to {one.high:+.1f}"

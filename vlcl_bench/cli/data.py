@@ -71,9 +71,14 @@ def card(
 
     from vlcl_bench.data.inventory import card_of
     from vlcl_bench.data.manifest import find_manifest
+    from vlcl_bench.errors import UsageError
 
     dataset = wanted([name], protocol)[0]
-    facts = card_of(dataset.spec, find_manifest(dataset.key))
+    try:
+        manifest = find_manifest(dataset.key)
+    except UsageError:
+        manifest = None  # several copies of it were described here; what a card says is the same for all
+    facts = card_of(dataset.spec, manifest)
     if as_json:
         emit(facts)
         return

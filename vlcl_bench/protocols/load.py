@@ -44,7 +44,9 @@ def load_protocol(name: str | Path) -> Protocol:
     if not path.exists() and name.endswith(".toml"):
         raise UsageError(f"there is no file {name}", "Give a protocol's name, or the path of its TOML file.")
     if not path.exists():
-        raise UsageError(f"unknown protocol {name!r}", nearest(name, protocol_names()))
+        beside = Path(f"{name}.toml")
+        hint = f"Did you mean the file {beside}?" if beside.is_file() else nearest(name, protocol_names())
+        raise UsageError(f"unknown protocol {name!r}", hint)
     text = _text(path)
     if path.resolve().parent != FOLDER.resolve():
         _refuse_faults(path, text)

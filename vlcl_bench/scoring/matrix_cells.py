@@ -28,6 +28,10 @@ INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 SPREAD = re.compile(r"\s*(?:±|\+/-|\+-|\\pm)\s*[0-9.,]+\s*(%?)$")
 IN_BRACKETS = re.compile(r"(?<=[0-9%])\s*(?:\([^()]*\)|\[[^\[\]]*\])$")
 RULES = re.compile(r"\\(?:hline|toprule|midrule|bottomrule|cline|cmidrule)(?:\(\w*\))?(?:\{[^}]*\})?")
+ENVIRONMENT = re.compile(
+    r"\\(?:begin|end)\{[^}]*\}(?:\[[^\]]*\])?(?:\{(?:[^{}]|\{[^{}]*\})*\})?|\\(?:caption|label)\{[^{}]*\}|\\centering"
+)
+"""What is around the rows of a table in LaTeX, as pandas writes it."""
 COLOUR = re.compile(r"\\(?:text|cell|row)?color(?:\[[^\]]*\])?\{[^}]*\}")
 COMMAND = re.compile(r"\\(?:[a-zA-Z]+)(?:\[[^\]]*\])?")
 RULE = re.compile(r"[|:+\-=\s]*[-=]{2,}[|:+\-=\s]*")
@@ -192,7 +196,7 @@ def _json_cell(value: Any, place: str) -> Cell:
 
 def _bare(line: str) -> str:
     """A line without a comment (``# …``, as NumPy writes it) and without what ends rows of a LaTeX table."""
-    line = RULES.sub("", line)
+    line = ENVIRONMENT.sub("", RULES.sub("", line))
     line = re.sub(r"\\\\\s*(?:\[[^\]]*\])?\s*$", "", line)
     return "" if re.match(r"\s*#(?!\w*\s*[,;\t&|])", line) else line.strip()
 
