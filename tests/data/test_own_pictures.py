@@ -134,6 +134,57 @@ def test_a_change_is_refused_by_kind_and_name_and_says_how_to_accept_it(kind, zo
     assert verify().code == 0
 
 
+def write_drawn() -> Path:
+    """The zoo as folders of classes, whose split is drawn; the picture 5 of each class is another's twin."""
+    folder = Path("data/drawn")
+    for label, name in enumerate(("red fox", "snow_owl")):
+        (folder / name).mkdir(parents=True)
+        for number in range(15):
+            pixels = noise(9, 9, 100 * label + (number if number != 5 else 4))
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    drawn = UNCOUNTED.replace('folders = ["zoo"]', 'folders = ["drawn"]')
+    Path("zoo.toml").write_text(drawn.replace('layout = "folder"', 'layout = "class_folders"\nsplit = "per-class-42"'))
+    return folder
+
+
+def add_one(folder: Path) -> None:
+    Image.fromarray(noise(9, 9, 999)).save(folder / "red fox/30.png")
+
+
+def rename_one(folder: Path) -> None:
+    (folder / "red fox/1.png").rename(folder / "red fox/99.png")
+
+
+DRAWN = {
+    "one added": ([add_one], "1 added (red fox/30.png), "),
+    "one removed": ([lambda folder: (folder / "red fox/0.png").unlink()], "1 removed (red fox/0.png), "),
+    "one renamed": ([rename_one], "1 moved or renamed (red fox/1.png -> red fox/99.png), "),
+    "one added, one renamed": (
+        [add_one, rename_one], "1 added (red fox/30.png), 1 moved or renamed (red fox/1.png -> red fox/99.png), "
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_pictures_that_a_drawn_split_has_elsewhere_now_are_not_called_moved(kind):
+    folder = write_drawn()
+    describe()
+    before = {entry.sample: entry.split for entry in stream().datasets[0].collect(Places(Path("data"))).entries}
+    damage, said = DRAWN[kind]
+    for change in damage:
+        change(folder)
+    after = {entry.sample: entry.split for entry in stream().datasets[0].collect(Places(Path("data"))).entries}
+    elsewhere = [sample for sample, split in before.items() if after.get(sample, split) != split]
+    assert len(elsewhere) > 1
+    with pytest.raises(IntegrityError) as caught:
+        check()
+    words = caught.value.message.partition("described here before: ")[2]
+    assert words.startswith(
+        f"{said}{len(elsewhere)} in the other split now, as a drawn split changes with every picture"
+    )
+    assert words.partition("of its class (the first: ")[2].removesuffix(")") in elsewhere
+
+
 def test_several_changes_are_said_at_once(zoo):
     describe()
     replace_picture(zoo)

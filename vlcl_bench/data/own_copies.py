@@ -77,12 +77,16 @@ def other_contents(key: str, manifest: Manifest) -> int:
 
 @dataclass(frozen=True)
 class Changes:
-    """How a copy differs from its manifest: sample names, those of moved ones as ``old -> new``."""
+    """How a copy differs from its manifest: sample names, those of moved ones as ``old -> new``.
+
+    ``other_split`` are pictures that lie where they lay and are in the other split, where a split is drawn.
+    """
 
     added: Sequence[str] = ()
     removed: Sequence[str] = ()
     replaced: Sequence[str] = ()
     moved: Sequence[str] = ()
+    other_split: Sequence[str] = ()
 
     def words(self) -> str:
         """``1 added (train/robin/9.png), 2 removed (the first: …)``; empty where nothing changed."""
@@ -91,6 +95,7 @@ class Changes:
             "removed": self.removed,
             "replaced": self.replaced,
             "moved or renamed": self.moved,
+            "in the other split now, as a drawn split changes with every picture of its class": self.other_split,
         }
         return ", ".join(
             f"{len(names):,} {kind} ({'the first: ' if len(names) > 1 else ''}{names[0]})"
@@ -118,11 +123,13 @@ def changes(key: str, manifest: Manifest, entries: Sequence[Entry]) -> Changes:
     ]
     new, gone = [place for place in here if place not in known], [place for place in known if place not in here]
     moved = _moved(new, gone, here, known)
+    arrived = set(moved.values())
     result = Changes(
-        added=[sample for _, sample in new if sample not in moved.values()],
-        removed=[sample for _, sample in gone if sample not in moved],
+        added=[place[1] for place in new if place not in arrived],
+        removed=[place[1] for place in gone if place not in moved],
         replaced=replaced,
-        moved=[f"{old} -> {sample}" for old, sample in moved.items()],
+        moved=[f"{old} -> {sample}" for (_, old), (_, sample) in moved.items() if old != sample],
+        other_split=[old for (_, old), (_, sample) in moved.items() if old == sample],
     )
     if not result.words():
         remember(key, manifest, states)
@@ -144,13 +151,18 @@ def _moved(
     gone: Sequence[tuple[str, str]],
     here: Mapping[tuple[str, str], Entry],
     known: Mapping[tuple[str, str], str],
-) -> dict[str, str]:
-    """New names by old ones, of pictures that are there under another name."""
-    lost = {known[place]: place[1] for place in gone}
-    moved: dict[str, str] = {}
-    for _, sample, digest in ((*place, here[place].original.digest()) for place in (new if gone else ())):
-        if digest in lost:
-            moved[lost.pop(digest)] = sample
+) -> dict[tuple[str, str], tuple[str, str]]:
+    """New splits and names by old ones, of pictures that are there in another place; first those that kept a name."""
+    digests = {place: here[place].original.digest() for place in (new if gone else ())}
+    moved: dict[tuple[str, str], tuple[str, str]] = {}
+    same_name = {(known[place], place[1]): place for place in gone}
+    for place, digest in digests.items():
+        if (digest, place[1]) in same_name:
+            moved[same_name[digest, place[1]]] = place
+    lost, arrived = {known[place]: place for place in gone if place not in moved}, set(moved.values())
+    for place, digest in digests.items():
+        if digest in lost and place not in arrived:
+            moved[lost.pop(digest)] = place
     return moved
 
 
