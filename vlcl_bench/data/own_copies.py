@@ -29,6 +29,9 @@ from vlcl_bench.errors import IntegrityError, MachineError, UsageError
 EARLIER = "earlier"
 """The folder, within that of the manifests, of those that were renewed: old runs are still scored with them."""
 
+DIGITS = 12
+"""Of the hash of a description, in a key."""
+
 
 @dataclass(frozen=True)
 class OwnCopy:
@@ -50,7 +53,7 @@ def key_of(name: str, described: str, copy: OwnCopy) -> str:
 
     Without a data root, the only one that there is; :class:`UsageError` where several have different contents.
     """
-    base = f"{name}-{described[:12]}"
+    base = f"{name}-{described[:DIGITS]}"
     if copy.root is not None:
         return f"{base}-{sha256_text(os.path.realpath(copy.root))[:8]}"
     keys = _filed(base)
@@ -70,9 +73,16 @@ def _filed(base: str) -> list[str]:
 
 
 def other_contents(key: str, manifest: Manifest) -> int:
-    """How many other copies of the same description have other contents than this one's ``manifest``."""
-    keys = [other for other in _filed(key.rpartition("-")[0]) if other != key]
-    return sum(read_manifest(other, first_use_folder()).fingerprint() != manifest.fingerprint() for other in keys)
+    """How many other copies of the same description have other contents than this one's ``manifest``.
+
+    Damaged manifests of other copies do not count: they are no fault of this one.
+    """
+    base = key[: len(manifest.dataset) + 1 + DIGITS]  # a key ends with it where no data root was named
+    found = 0
+    for other in _filed(base):
+        with contextlib.suppress(IntegrityError):
+            found += other != key and read_manifest(other, first_use_folder()).fingerprint() != manifest.fingerprint()
+    return found
 
 
 @dataclass(frozen=True)
