@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -177,6 +179,19 @@ def test_what_is_no_picture_of_the_folder_or_is_there_already_changes_nothing(he
 def test_a_link_to_a_folder_elsewhere_gives_its_pictures(here: Path) -> None:
     link("D/photos/birds", "../birds/train/robin")
     assert named(pictures="photos").startswith("own photos 12 ")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_left_out_in_silence(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("deep/er"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(IntegrityError, match="photos/deep/er cannot be listed: Permission denied"):
+        planned(protocol({"pictures": "photos"}), "pictures")
 
 
 @pytest.mark.parametrize("name", ["a.heic", "deep/a.HEIC", "a.wmf", "a.emf", "a.svg", "a.eps", "deep/er/a.nef"])

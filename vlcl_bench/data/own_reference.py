@@ -120,12 +120,13 @@ def _found(name: str, kind: str, roots: Sequence[Path | None], key: str) -> Path
 def _files(folder: Path) -> tuple[list[Path], int]:
     """All picture files in a folder and the folders in it, sorted, and how many other files there are; none hidden.
 
-    Names decide as they do for data sets. Raises :class:`IntegrityError` for pictures of a kind that is not read here.
+    Names decide as they do for data sets. Raises :class:`IntegrityError` for pictures of a kind that is not read here, and
+    for a folder that cannot be listed.
     """
     found, unreadable, passed = [], [], 0
     home = folder.resolve()
     visited = {str(place) for place in (home, *home.parents)}  # a link to a folder above leads round in a circle
-    for place, inside, names in os.walk(folder, followlinks=True):
+    for place, inside, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
         inside[:] = [name for name in sorted(inside) if _is_new(os.path.join(place, name), visited)]
         for name in sorted(name for name in names if not name.startswith(".")):
             path = Path(place) / name
@@ -143,6 +144,10 @@ def _files(folder: Path) -> tuple[list[Path], int]:
             "Save these as PNG or JPEG, or move what is not wanted out of the folder.",
         )
     return sorted(found), passed
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise IntegrityError(f"{error.filename} cannot be listed: {error.strerror}") from error
 
 
 def _is_new(folder: str, visited: set[str]) -> bool:
