@@ -120,8 +120,8 @@ def _found(name: str, kind: str, roots: Sequence[Path | None], key: str) -> Path
 def _files(folder: Path) -> tuple[list[Path], int]:
     """All picture files in a folder and the folders in it, sorted, and how many other files there are; none hidden.
 
-    Names decide as they do for data sets. Raises :class:`IntegrityError` for pictures of a kind that is not read here, and
-    for a folder that cannot be listed.
+    Names decide as they do for data sets. Raises :class:`IntegrityError` for pictures of a kind that is not read here,
+    and for a folder that cannot be listed.
     """
     found, unreadable, passed = [], [], 0
     home = folder.resolve()
