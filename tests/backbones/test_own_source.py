@@ -75,6 +75,34 @@ def test_modules_beside_the_file_count(line: str, name: str, file: Path) -> None
     assert len({source_digest(file), before}) == 2
 
 
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [("from .layers import x", "pkg/layers.py"), ("from . import layers", "pkg/layers.py"),
+     ("from .deep.eye import x", "pkg/deep/eye.py"), ("from .deep import eye", "pkg/deep/eye.py"),
+     ("from .deep import x", "pkg/deep/__init__.py"), ("from ..other import x", "pkg/other.py"),
+     ("from .. import other", "pkg/other.py"), ("from ..deep.eye import x", "pkg/deep/eye.py")],
+)  # fmt: skip
+def test_modules_that_a_package_imports_from_its_own_folder_count(line: str, name: str, file: Path) -> None:
+    model = file.parent / ("pkg/part/model.py" if ".." in line else "pkg/model.py")
+    place = file.parent / name
+    for path in (model, place):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    model.write_text(f"{line}\n")
+    file.write_text(f"from {'.'.join(model.relative_to(file.parent).with_suffix('').parts)} import Net\n{START}")
+    place.write_text("x = 1\n")
+    before = source_digest(file)
+    place.write_text("x = 2\n")
+    after = source_digest(file)
+    assert after != before
+    (file.parent / place.name).write_text("x = 3\n")  # of the same name, outside the package
+    assert source_digest(file) == after
+
+
+def test_an_import_from_above_every_folder_is_left_to_python(file: Path) -> None:
+    file.write_text(f"from {'.' * 99} import x\n{START}")
+    assert source_digest(file)
+
+
 def test_backbones_known_by_name_have_no_source_in_their_identity(world: World) -> None:
     assert "backbone_source_sha256" not in identity("vlcl-mini/v1").facts()
 

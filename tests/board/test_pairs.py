@@ -223,10 +223,25 @@ def test_where_no_run_is_the_folders_are_named(tmp_path: Path, monkeypatch) -> N
     assert refused.value.hint == "No finished run is in submissions, runs; say with in (--in) where they are."
 
 
-def test_entries_of_one_name_that_differ_in_their_backbone_say_so(here: Path) -> None:
-    put(here, "finetune", protocol=FILE, backbone="mine", backbone_sha256="0" * 64)
-    with pytest.raises(UsageError, match="'finetune' means 2 entries on fast-classes, which differ in the backbone"):
+APART = {
+    "another backbone": ({"backbone": "mine", "backbone_sha256": "0" * 64}, "the backbone"),
+    "other weights": ({"backbone_sha256": "0" * 64}, "the backbone's weights"),
+    "another source of the backbone": ({"backbone_source_sha256": "0" * 64}, "the backbone's file"),
+    "source and weights": (
+        {"backbone_sha256": "0" * 64, "backbone_source_sha256": "0" * 64},
+        "the backbone's weights and the backbone's file",
+    ),
+    "a backbone of a file": ({"backbone": "mine", "backbone_source_sha256": "0" * 64}, "the backbone"),
+    "what has no words": ({"protocol_version": 7}, "protocol_version"),
+}
+
+
+@pytest.mark.parametrize(("identity", "words"), APART.values(), ids=APART)
+def test_in_what_entries_of_one_name_differ_is_said(here: Path, identity: dict[str, Any], words: str) -> None:
+    put(here, "finetune", protocol=FILE, **identity)
+    with pytest.raises(UsageError) as refused:
         pair("finetune", "zero_shot")
+    assert refused.value.message == f"'finetune' means 2 entries on fast-classes, which differ in {words}"
 
 
 def test_names_with_several_settings_are_read_as_the_board_writes_them() -> None:

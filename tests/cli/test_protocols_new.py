@@ -128,6 +128,11 @@ def test_numbers_are_mapped_to_names_that_are_to_be_written(here, quick):
         (["a_b", "a b"], ["a_b", "a b"], []),
         (["cafe\u0301", " wren "], ["café", "wren"], []),
         (["t-shirt", "a\tb"], ["t-shirt", "a b"], []),
+        (["Robin", "robin"], ["Robin", "robin 2"], ["robin 2"]),
+        (["ROBIN", "Robin", "robin"], ["ROBIN", "Robin 2", "robin 3"], ["Robin 2", "robin 3"]),
+        (["Robin", "robin", "robin 2"], ["Robin", "robin 3", "robin 2"], ["robin 3"]),
+        (["stra\u00dfe", "STRASSE", "wren"], ["stra\u00dfe", "STRASSE 2", "wren"], ["STRASSE 2"]),
+        (["wren", "wren\u200b"], ["wren", "wren 2"], ["wren 2"]),
     ],
 )
 def test_names_follow_from_folders(folders, names, made_up):
@@ -175,11 +180,6 @@ def nothing(folder: Path) -> None:
     shutil.rmtree(folder / "birds")
 
 
-def one_name(folder: Path) -> None:
-    for split in ("train", "test"):
-        shutil.copytree(folder / "birds" / split / "wren", folder / "birds" / split / "wren\u200b")
-
-
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -198,12 +198,37 @@ def test_what_is_no_data_set_is_refused_with_what_is_missing(here, quick, damage
     assert not Path("mine.toml").exists()
 
 
-def test_folders_that_differ_in_nothing_that_can_be_seen_are_told_apart_or_refused(here, quick):
-    write_own_data(here / "data")
-    one_name(here / "data")
+@pytest.mark.parametrize(
+    ("classes", "names"), [(("wren", "wren\u200b"), ("wren", "wren 2")), (("Wren", "wren"), ("Wren", "wren 2"))]
+)
+def test_folders_that_a_backbone_or_a_reader_cannot_tell_apart_get_a_number(here, quick, classes, names):
+    write_own_data(here / "data", classes=classes, train=2, test=1)
     ended = vlcl("protocols", "new", "mine.toml", "--data-root", "data")
-    assert ended.code == 2
-    assert "are one name" in ended.err
+    assert ended.code == 0, ended.err
+    assert "1 class has no name yet ('wren 2' …): write class_names of birds" in ended.err
+    (spec,) = load_protocol("mine.toml").data
+    assert (spec.class_names, spec.source_names) == (names, classes)
+
+
+@pytest.mark.parametrize("left", ["__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", ".thumbnails"])
+@pytest.mark.parametrize("place", ["", "birds", "birds/train", "birds/test"])
+def test_what_archivers_and_storage_devices_leave_is_no_class_and_no_data_set(here, quick, place, left):
+    write_own_data(here / "data", train=2, test=1)
+    (here / "data" / place / left / "deep").mkdir(parents=True)
+    picture(1).save(here / "data" / place / left / "a.png")
+    ended = vlcl("protocols", "new", "mine.toml", "--data-root", "data")
+    assert (ended.code, "passed over" in ended.err) == (0, False), ended.err
+    assert load_protocol("mine.toml").data[0].class_names == tuple(sorted(CLASSES))
+
+
+@pytest.mark.parametrize("name", ["notes.pdf", "table.h5", "clip.mpg", "drawing.eps"])
+def test_a_folder_of_files_that_are_no_pictures_is_no_class(here, quick, name):
+    write_own_data(here / "raw", train=5, test=0)
+    shutil.move(here / "raw" / "birds" / "train", here / "data" / "birds")
+    write_own_data(here / "data", "cats", train=2, test=1)
+    (here / "data" / "birds" / "papers").mkdir()
+    (here / "data" / "birds" / "papers" / name).write_bytes(b"something")
+    assert new().task_names == ("cats",)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 from support.harness import vlcl
 
+from vlcl_bench.cli.options import whole
 from vlcl_bench.common import environment, places
 from vlcl_bench.common.environment import VARIABLES, check_environment, traceback_wanted, value_of
 from vlcl_bench.common.seeds import LARGEST, check_seed
@@ -98,6 +100,35 @@ def test_seeds_that_are_none_are_refused(seed: str, command: str) -> None:
     ended = vlcl(command, "--protocol", "mini-dev", "--method", "gift", f"--seed={seed}")
     assert ended.code == 2
     assert "Traceback" not in ended.err
+
+
+WHOLE = {
+    "99999999999999999999999": "99999999999999999999… is not from -{0} to {0}.",
+    "-99999999999999999999999": "-99999999999999999999… is not from -{0} to {0}.",
+    "+99999999999999999999999": "99999999999999999999… is not from -{0} to {0}.",
+    "9" * 5000: "99999999999999999999… is not from -{0} to {0}.",
+    "12345678901234567890": "12345678901234567890 is not from -{0} to {0}.",
+    "1152921504606846977": "1152921504606846977 is not from -{0} to {0}.",
+    "1_0": "'1_0' is not a whole number.",
+    "\u0661": "'\u0661' is not a whole number.",
+    "--1": "'--1' is not a whole number.",
+    "": "'' is not a whole number.",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), WHOLE.items(), ids=lambda text: text[:24])
+def test_a_whole_number_that_is_too_large_is_called_that(text: str, said: str) -> None:
+    with pytest.raises(typer.BadParameter) as refused:
+        whole()(text)
+    assert refused.value.message == said.format(LARGEST)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("-0", 0), ("+7", 7), (" 7 ", 7), ("0" * 30 + "12", 12), ("-" + "0" * 30, 0), (str(-LARGEST), -LARGEST)],
+)
+def test_whole_numbers_are_read_as_people_write_them(text: str, number: int) -> None:
+    assert whole()(text) == number
 
 
 def test_a_seed_from_a_file_or_a_notebook_is_refused_too() -> None:

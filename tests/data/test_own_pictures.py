@@ -134,6 +134,57 @@ def test_a_change_is_refused_by_kind_and_name_and_says_how_to_accept_it(kind, zo
     assert verify().code == 0
 
 
+def write_drawn() -> Path:
+    """The zoo as folders of classes, whose split is drawn; the picture 5 of each class is another's twin."""
+    folder = Path("data/drawn")
+    for label, name in enumerate(("red fox", "snow_owl")):
+        (folder / name).mkdir(parents=True)
+        for number in range(15):
+            pixels = noise(9, 9, 100 * label + (number if number != 5 else 4))
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    drawn = UNCOUNTED.replace('folders = ["zoo"]', 'folders = ["drawn"]')
+    Path("zoo.toml").write_text(drawn.replace('layout = "folder"', 'layout = "class_folders"\nsplit = "per-class-42"'))
+    return folder
+
+
+def add_one(folder: Path) -> None:
+    Image.fromarray(noise(9, 9, 999)).save(folder / "red fox/30.png")
+
+
+def rename_one(folder: Path) -> None:
+    (folder / "red fox/1.png").rename(folder / "red fox/99.png")
+
+
+DRAWN = {
+    "one added": ([add_one], "1 added (red fox/30.png), "),
+    "one removed": ([lambda folder: (folder / "red fox/0.png").unlink()], "1 removed (red fox/0.png), "),
+    "one renamed": ([rename_one], "1 moved or renamed (red fox/1.png -> red fox/99.png), "),
+    "one added, one renamed": (
+        [add_one, rename_one], "1 added (red fox/30.png), 1 moved or renamed (red fox/1.png -> red fox/99.png), "
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_pictures_that_a_drawn_split_has_elsewhere_now_are_not_called_moved(kind):
+    folder = write_drawn()
+    describe()
+    before = {entry.sample: entry.split for entry in stream().datasets[0].collect(Places(Path("data"))).entries}
+    damage, said = DRAWN[kind]
+    for change in damage:
+        change(folder)
+    after = {entry.sample: entry.split for entry in stream().datasets[0].collect(Places(Path("data"))).entries}
+    elsewhere = [sample for sample, split in before.items() if after.get(sample, split) != split]
+    assert len(elsewhere) > 1
+    with pytest.raises(IntegrityError) as caught:
+        check()
+    words = caught.value.message.partition("described here before: ")[2]
+    assert words.startswith(
+        f"{said}{len(elsewhere)} in the other split now, as a drawn split changes with every picture"
+    )
+    assert words.partition("of its class (the first: ")[2].removesuffix(")") in elsewhere
+
+
 def test_several_changes_are_said_at_once(zoo):
     describe()
     replace_picture(zoo)
@@ -301,6 +352,52 @@ def test_what_cannot_be_renewed_says_so(line, said):
     assert said in ended.err
 
 
+@pytest.mark.parametrize("more", [("zoo", "--renew"), ("--write",), ()])
+@pytest.mark.parametrize(("folder", "place"), [("zoo", "DIR/zoo"), (".", "DIR")])
+def test_where_no_data_root_was_named_the_option_is(more, folder, place):
+    Path("zoo.toml").write_text(UNCOUNTED.replace('folders = ["zoo"]', f'folders = ["{folder}"]'))
+    ended = vlcl("data", "verify", "--protocol", "zoo.toml", *more)
+    assert ended.code == 2
+    assert "zoo: no folder with the pictures was named" in ended.err
+    assert f"Name it with --data-root DIR, where the pictures lie in {place}." in ended.err
+
+
+def test_renewing_waits_for_whoever_writes_manifests(monkeypatch):
+    from vlcl_bench.common import locks
+
+    describe()
+    monkeypatch.setattr(locks, "PATIENCE", 0.1)
+    before = {path: path.read_bytes() for path in first_use_folder().rglob("*.parquet")}
+    with (first_use_folder() / ".lock").open("w") as held:
+        assert locks.take(held, first_use_folder() / ".lock")
+        ended = verify("zoo", "--renew")
+    assert (ended.code, "has been held for" in ended.err) == (5, True)
+    assert {path: path.read_bytes() for path in first_use_folder().rglob("*.parquet")} == before
+    assert verify("zoo", "--renew").code == 0
+
+
+def test_what_another_process_describes_while_pictures_are_read_is_kept_as_the_earlier_one(zoo, monkeypatch):
+    from dataclasses import replace
+
+    from vlcl_bench.data import first_use
+    from vlcl_bench.data.manifest import Manifest, read_manifest, write_manifest
+
+    protocol = describe()
+    key, rows = protocol.datasets[0].key, protocol.manifests[0].rows.copy()
+    rows.loc[0, "sha256"] = "0" * 64
+    meanwhile = replace(protocol.manifests[0], rows=rows)
+    read_through = first_use._read_through
+
+    def read(*rest) -> Manifest:
+        write_manifest(meanwhile, first_use_folder(), key)
+        return read_through(*rest)
+
+    monkeypatch.setattr(first_use, "_read_through", read)
+    assert verify("zoo", "--renew").code == 0
+    (kept,) = (first_use_folder() / "earlier").glob("*.parquet")
+    assert read_manifest(kept.stem, kept.parent).fingerprint() == meanwhile.fingerprint()
+
+
 # Which manifest is whose
 
 
@@ -329,6 +426,45 @@ def test_one_protocol_serves_two_data_roots():
     assert first.fingerprint != protocol.fingerprint
     assert any("another copy was described here before" in line for line in heard.lines)
     assert check() == check(root="other") == []
+
+
+DESCRIBED, ELSE = "a" * 12, "b" * 12
+COPIES = {
+    "another root": (f"zoo-{DESCRIBED}-12345678", 1),
+    "without a root": (f"zoo-{DESCRIBED}", 1),
+    "the same pictures": (f"zoo-{DESCRIBED}-00000001", 0),
+    "another description": (f"zoo-{ELSE}-12345678", 0),
+    "another description without a root": (f"zoo-{ELSE}", 0),
+    "another data set": (f"zoo-2-{DESCRIBED}-12345678", 0),
+    "a damaged one": (f"zoo-{DESCRIBED}-damaged0", 0),
+}
+
+
+@pytest.mark.parametrize("key", [f"zoo-{DESCRIBED}-87654321", f"zoo-{DESCRIBED}"])
+@pytest.mark.parametrize("kind", COPIES)
+def test_only_whole_copies_of_the_same_description_are_other_copies(kind, key, zoo):
+    from dataclasses import replace
+
+    from vlcl_bench.data.manifest import write_manifest
+    from vlcl_bench.data.own_copies import other_contents
+
+    manifest = describe().manifests[0]
+    other, count = COPIES[kind]
+    rows = manifest.rows if kind == "the same pictures" else manifest.rows.assign(sha256="0" * 64)
+    path = write_manifest(replace(manifest, rows=rows), first_use_folder(), other)
+    if "damaged" in kind:
+        path.write_bytes(b"nothing")
+    write_manifest(manifest, first_use_folder(), key)
+    assert other_contents(key, manifest) == (0 if other == key else count)
+
+
+def test_a_damaged_manifest_of_another_copy_is_no_fault_of_this_one():
+    describe()
+    for path in first_use_folder().glob("*.parquet"):
+        path.write_bytes(b"nothing")
+    shutil.copytree("data", "other")
+    describe(root="other")
+    assert check(root="other") == []
 
 
 def test_the_same_pictures_below_another_root_are_the_same_data():

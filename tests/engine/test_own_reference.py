@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -149,6 +151,57 @@ def test_a_folder_gives_all_pictures_in_it_and_its_folders(here: Path) -> None:
     assert plan.identity["pictures"].startswith("own photos 4 ")
     pictures = plan.open(Store(here / "store"), Reporter()).pictures
     assert pictures[np.arange(4)].shape == (4, 48, 48, 3)
+
+
+def link(path: str, target: str) -> None:
+    Path(path).symlink_to(target, target_is_directory=True)
+
+
+PASSED = {
+    "a storage device's thumbnails": lambda: picture(Path("D/photos/@eaDir/t.jpg"), 1),
+    "an archiver's leavings": lambda: picture(Path("D/photos/deep/__MACOSX/t.png"), 2),
+    "what was thrown away": lambda: picture(Path("D/photos/#recycle/t.png"), 3),
+    "a hidden folder": lambda: picture(Path("D/photos/.trash/t.png"), 4),
+    "a link to itself": lambda: link("D/photos/again", "."),
+    "a link to the folder above": lambda: link("D/photos/deep/up", ".."),
+    "a link to the data root": lambda: link("D/photos/deep/up", "../.."),
+    "a second way to a folder": lambda: link("D/photos/z", "deep"),
+}
+
+
+@pytest.mark.parametrize("change", PASSED.values(), ids=PASSED)
+def test_what_is_no_picture_of_the_folder_or_is_there_already_changes_nothing(here: Path, change: Any) -> None:
+    before = named(pictures="photos")
+    change()
+    assert named(pictures="photos") == before
+
+
+def test_a_link_to_a_folder_elsewhere_gives_its_pictures(here: Path) -> None:
+    link("D/photos/birds", "../birds/train/robin")
+    assert named(pictures="photos").startswith("own photos 12 ")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_left_out_in_silence(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("deep/er"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(IntegrityError, match="photos/deep/er cannot be listed: Permission denied"):
+        planned(protocol({"pictures": "photos"}), "pictures")
+
+
+@pytest.mark.parametrize("name", ["a.heic", "deep/a.HEIC", "a.wmf", "a.emf", "a.svg", "a.eps", "deep/er/a.nef"])
+def test_a_picture_of_a_kind_that_is_not_read_is_refused_as_in_a_data_set(here: Path, name: str) -> None:
+    Path("D/photos", name).write_bytes(b"something")
+    with pytest.raises(IntegrityError) as refused:
+        planned(protocol({"pictures": "photos"}), "pictures")
+    said = f"cannot be read here: {Path(name).suffix.lower()} (the first is {name})"
+    assert f"D/photos holds 1 picture of a kind that {said}" in refused.value.message
+    assert "PNG or JPEG" in (refused.value.hint or "")
 
 
 def test_a_described_data_set_gives_its_training_pictures(here: Path) -> None:

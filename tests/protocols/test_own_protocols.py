@@ -63,6 +63,11 @@ KEYS = {
     "a misspelt key": ({"picturesize": 48}, "picturesize: unknown key; did you mean 'picture_size'?"),
     "a misspelt key of a table": ({"budget": {"warm_up": 1}}, "budget.warm_up: unknown key; did you mean 'warmup'?"),
     "a key of nothing": ({"augmentation": {"zzz": 1}}, "augmentation.zzz: unknown key; known here: ratio, scale"),
+    "an empty backbone": ({"backbone": ""}, "backbone: found '', expected a text that is not empty"),
+    "a backbone of blanks": ({"backbone": "  "}, "backbone: found '  ', expected a text that is not empty"),
+    "a backbone with a line end": ({"backbone": "ViT-B-16\n"}, "backbone: found 'ViT-B-16\\n', which holds a line end"),
+    "a blank before a backbone": ({"backbone": " vlcl-mini/v1"}, "expected no blanks at the beginning or the end"),
+    "no name for a backbone": ({"backbone": 3}, "backbone: found 3, expected a text"),
     "a title of two lines": ({"title": "a\nb"}, "title: found 'a\\nb', which holds a line end"),
 }
 

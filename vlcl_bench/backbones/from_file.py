@@ -88,19 +88,25 @@ def source_digest(path: Path) -> str:
 
 
 def imported_beside(file: Path, folder: Path) -> list[Path]:
-    """The modules in ``folder`` that a file imports by name, found in its syntax tree; nothing is imported."""
+    """The modules that a file imports by name from ``folder``, or relative to where it lies, found in its syntax tree.
+
+    Nothing is imported.
+    """
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    names: set[str] = set()
+    above = file.absolute().parents
+    named: set[tuple[Path, str]] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    parts = {name.rsplit(".", cut)[0] for name in names for cut in range(name.count(".") + 1)}
-    places = [folder.joinpath(*name.split(".")) for name in sorted(parts)]
+            named |= {(folder, alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = above[min(node.level, len(above)) - 1] if node.level else folder
+            module = [node.module] if node.module else []
+            named |= {(start, name) for name in (*module, *(".".join([*module, alias.name]) for alias in node.names))}
+    parts = {(start, name.rsplit(".", cut)[0]) for start, name in named for cut in range(name.count(".") + 1)}
+    places = [start.joinpath(*name.split(".")) for start, name in sorted(parts)]
     files = [candidate for place in places for candidate in (place.with_suffix(".py"), place / "__init__.py")]
     return [candidate for candidate in files if candidate.is_file()]
 

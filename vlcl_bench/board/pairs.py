@@ -163,16 +163,19 @@ def _have(typed: tuple[str, str], options: list[list[Entry]]) -> str:
 
 
 def _apart(found: Sequence[Entry]) -> str:
-    """In what entries of one name and one stream differ, in words."""
+    """In what entries of one name and one stream differ: in words, or by the record's keys where there are none."""
     facts = [one.first[1].identity.facts() for one in found]
     words = {
         "method_source_sha256": "the method's source", "config": "settings", "backbone": "the backbone",
-        "backbone_sha256": "the backbone's weights", "auxiliary": "reference data",
+        "backbone_sha256": "the backbone's weights", "backbone_source_sha256": "the backbone's file",
+        "auxiliary": "reference data",
     }  # fmt: skip
-    differing = [key for key in words if any(one.get(key) != facts[0].get(key) for one in facts)]
+    keys = dict.fromkeys([*words, *(key for one in facts for key in one)])
+    differing = [key for key in keys if any(one.get(key) != facts[0].get(key) for one in facts)]
     if "backbone" in differing:
-        differing.remove("backbone_sha256")
-    return " and ".join(words[key] for key in differing)
+        differing = [key for key in differing if not key.startswith("backbone_")]
+    known = [words[key] for key in differing if key in words]
+    return " and ".join(known or differing)
 
 
 # Names

@@ -42,15 +42,23 @@ StoreFolder = Annotated[
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error happened.")]
 
 
+DIGITS = 20
+"""Of a number in a message; more than any number has that is taken."""
+
+
 def whole(least: int | None = None, most: int = 2**60) -> Callable[[object], int]:
     """A parser of whole numbers as people write them (Python's own takes ``1_0`` for 10)."""
 
     def number(text: object) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,20}", str(text).strip()):
+        written = str(text).strip()
+        if not re.fullmatch(r"[+-]?[0-9]+", written):
             raise typer.BadParameter(f"{str(text)[:40]!r} is not a whole number.")
-        found = int(str(text))
-        if found > most or found < (-most if least is None else least):
-            raise typer.BadParameter(f"{found} is not from {-most if least is None else least} to {most}.")
+        lowest, sign = -most if least is None else least, "-" if written.startswith("-") else ""
+        digits = written.lstrip("+-").lstrip("0") or "0"
+        found = int(sign + digits) if len(digits) <= DIGITS else None  # Python reads no number of thousands of digits
+        if found is None or not lowest <= found <= most:
+            shown = f"{sign}{digits[:DIGITS]}…" if found is None else found
+            raise typer.BadParameter(f"{shown} is not from {lowest} to {most}.")
         return found
 
     return number

@@ -104,8 +104,9 @@ def _say(one: FoundSet, path: Path) -> None:
     classes = f"{len(one.spec.class_names)} classes, " if one.spec.class_names else ""
     say(f"{one.spec.name}: {classes}{one.train:,} training and {one.test:,} test pictures")
     if one.nameless:
+        have = "1 class has" if len(one.nameless) == 1 else f"{len(one.nameless)} classes have"
         say(
-            f"  {len(one.nameless)} classes have no name yet ({one.nameless[0]!r} …): write class_names of "
+            f"  {have} no name yet ({one.nameless[0]!r} …): write class_names of "
             f"{one.spec.name} in {path}; source_names maps them to their folders",
             err=True,
         )

@@ -10,8 +10,8 @@ from vlcl_bench.common.progress import Advance, Reporter
 from vlcl_bench.data.interface import Collection, DataSet
 from vlcl_bench.data.manifest import (
     Manifest,
+    changing_first_use,
     find_manifest,
-    first_use_folder,
     is_committed,
     keep_first_use,
     write_manifest,
@@ -77,17 +77,18 @@ def renew(dataset: DataSet, collection: Collection, reporter: Reporter) -> Renew
     The earlier one is kept in the folder ``earlier``, so that runs on the earlier pictures are still scored. Raises
     :class:`UsageError` where the manifest is one that everybody has, and :class:`IntegrityError` as :func:`describe`.
     """
-    key, folder = dataset.key, first_use_folder()
+    key = dataset.key
     check_renewable(dataset)
-    try:
-        earlier = find_manifest(key)
-    except IntegrityError:
-        earlier = None  # it is damaged: one more reason to renew it
     states = states_of(collection.entries)
     manifest = _read_through(dataset, collection, reporter, "anew")
-    if earlier is not None and earlier.fingerprint() != manifest.fingerprint():
-        write_manifest(earlier, folder / EARLIER, f"{key}-{earlier.fingerprint()[:12]}")
-    path = write_manifest(manifest, folder, key)
+    with changing_first_use() as folder:
+        try:
+            earlier = find_manifest(key)
+        except IntegrityError:
+            earlier = None  # it is damaged: one more reason to renew it
+        if earlier is not None and earlier.fingerprint() != manifest.fingerprint():
+            write_manifest(earlier, folder / EARLIER, f"{key}-{earlier.fingerprint()[:12]}")
+        path = write_manifest(manifest, folder, key)
     if dataset.own:
         remember(key, manifest, states)
     old, new = _contents(earlier), _contents(manifest)

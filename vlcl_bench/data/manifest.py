@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -198,22 +199,33 @@ def find_manifest(key: str) -> Manifest | None:
     return None
 
 
-def keep_first_use(manifest: Manifest, key: str) -> Path:
-    """Write the manifest of a first use, which is required from then on.
+@contextmanager
+def changing_first_use() -> Iterator[Path]:
+    """The folder of :func:`first_use_folder`, of which no other process changes a manifest meanwhile.
 
-    Another process may have been at it at the same time: its manifest stands, and :class:`IntegrityError` says so
-    where the content is not the same.
+    To be held for moments only, so not while pictures are read. Raises :class:`MachineError` where that is not to be
+    had.
     """
     folder = first_use_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as handle:
             wait_for(handle, folder / ".lock")
-            other = find_manifest(key)
-            if other is None:
-                return write_manifest(manifest, folder, key)
+            yield folder
     except OSError as error:
         raise machine_error(error, folder) from error
+
+
+def keep_first_use(manifest: Manifest, key: str) -> Path:
+    """Write the manifest of a first use, which is required from then on.
+
+    Another process may have been at it at the same time: its manifest stands, and :class:`IntegrityError` says so
+    where the content is not the same.
+    """
+    with changing_first_use() as folder:
+        other = find_manifest(key)
+        if other is None:
+            return write_manifest(manifest, folder, key)
     if other.fingerprint() != manifest.fingerprint():
         raise IntegrityError(
             f"{manifest.dataset}: another process has meanwhile described another copy, with other content",

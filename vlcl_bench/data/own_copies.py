@@ -29,6 +29,9 @@ from vlcl_bench.errors import IntegrityError, MachineError, UsageError
 EARLIER = "earlier"
 """The folder, within that of the manifests, of those that were renewed: old runs are still scored with them."""
 
+DIGITS = 12
+"""Of the hash of a description, in a key."""
+
 
 @dataclass(frozen=True)
 class OwnCopy:
@@ -50,7 +53,7 @@ def key_of(name: str, described: str, copy: OwnCopy) -> str:
 
     Without a data root, the only one that there is; :class:`UsageError` where several have different contents.
     """
-    base = f"{name}-{described[:12]}"
+    base = f"{name}-{described[:DIGITS]}"
     if copy.root is not None:
         return f"{base}-{sha256_text(os.path.realpath(copy.root))[:8]}"
     keys = _filed(base)
@@ -70,19 +73,30 @@ def _filed(base: str) -> list[str]:
 
 
 def other_contents(key: str, manifest: Manifest) -> int:
-    """How many other copies of the same description have other contents than this one's ``manifest``."""
-    keys = [other for other in _filed(key.rpartition("-")[0]) if other != key]
-    return sum(read_manifest(other, first_use_folder()).fingerprint() != manifest.fingerprint() for other in keys)
+    """How many other copies of the same description have other contents than this one's ``manifest``.
+
+    Damaged manifests of other copies do not count: they are no fault of this one.
+    """
+    base = key[: len(manifest.dataset) + 1 + DIGITS]  # a key ends with it where no data root was named
+    found = 0
+    for other in _filed(base):
+        with contextlib.suppress(IntegrityError):
+            found += other != key and read_manifest(other, first_use_folder()).fingerprint() != manifest.fingerprint()
+    return found
 
 
 @dataclass(frozen=True)
 class Changes:
-    """How a copy differs from its manifest: sample names, those of moved ones as ``old -> new``."""
+    """How a copy differs from its manifest: sample names, those of moved ones as ``old -> new``.
+
+    ``other_split`` are pictures that lie where they lay and are in the other split, where a split is drawn.
+    """
 
     added: Sequence[str] = ()
     removed: Sequence[str] = ()
     replaced: Sequence[str] = ()
     moved: Sequence[str] = ()
+    other_split: Sequence[str] = ()
 
     def words(self) -> str:
         """``1 added (train/robin/9.png), 2 removed (the first: …)``; empty where nothing changed."""
@@ -91,6 +105,7 @@ class Changes:
             "removed": self.removed,
             "replaced": self.replaced,
             "moved or renamed": self.moved,
+            "in the other split now, as a drawn split changes with every picture of its class": self.other_split,
         }
         return ", ".join(
             f"{len(names):,} {kind} ({'the first: ' if len(names) > 1 else ''}{names[0]})"
@@ -118,11 +133,13 @@ def changes(key: str, manifest: Manifest, entries: Sequence[Entry]) -> Changes:
     ]
     new, gone = [place for place in here if place not in known], [place for place in known if place not in here]
     moved = _moved(new, gone, here, known)
+    arrived = set(moved.values())
     result = Changes(
-        added=[sample for _, sample in new if sample not in moved.values()],
-        removed=[sample for _, sample in gone if sample not in moved],
+        added=[place[1] for place in new if place not in arrived],
+        removed=[place[1] for place in gone if place not in moved],
         replaced=replaced,
-        moved=[f"{old} -> {sample}" for old, sample in moved.items()],
+        moved=[f"{old} -> {sample}" for (_, old), (_, sample) in moved.items() if old != sample],
+        other_split=[old for (_, old), (_, sample) in moved.items() if old == sample],
     )
     if not result.words():
         remember(key, manifest, states)
@@ -144,13 +161,18 @@ def _moved(
     gone: Sequence[tuple[str, str]],
     here: Mapping[tuple[str, str], Entry],
     known: Mapping[tuple[str, str], str],
-) -> dict[str, str]:
-    """New names by old ones, of pictures that are there under another name."""
-    lost = {known[place]: place[1] for place in gone}
-    moved: dict[str, str] = {}
-    for _, sample, digest in ((*place, here[place].original.digest()) for place in (new if gone else ())):
-        if digest in lost:
-            moved[lost.pop(digest)] = sample
+) -> dict[tuple[str, str], tuple[str, str]]:
+    """New splits and names by old ones, of pictures that are there in another place; first those that kept a name."""
+    digests = {place: here[place].original.digest() for place in (new if gone else ())}
+    moved: dict[tuple[str, str], tuple[str, str]] = {}
+    same_name = {(known[place], place[1]): place for place in gone}
+    for place, digest in digests.items():
+        if (digest, place[1]) in same_name:
+            moved[same_name[digest, place[1]]] = place
+    lost, arrived = {known[place]: place for place in gone if place not in moved}, set(moved.values())
+    for place, digest in digests.items():
+        if digest in lost and place not in arrived:
+            moved[lost.pop(digest)] = place
     return moved
 
 

@@ -11,11 +11,9 @@ import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from vlcl_bench.common.fileio import canonical_json, read_json, sha256_text, write_atomic
 from vlcl_bench.common.places import data_home
@@ -23,10 +21,9 @@ from vlcl_bench.common.progress import Reporter
 from vlcl_bench.data.interface import DataSet, Places
 from vlcl_bench.data.originals import FilePicture, Original
 from vlcl_bench.data.pictures import EncodedPictures, in_parallel
+from vlcl_bench.data.real.file_names import LEFT_BEHIND, ending, is_picture_name, is_readable
 from vlcl_bench.errors import IntegrityError, MachineError, UsageError
 
-NO_PICTURES = frozenset({".pdf", ".ps", ".eps", ".h5", ".hdf", ".grib", ".bufr", ".mpg", ".mpeg", ".iim", ".palm"})
-"""Endings that Pillow registers of what is no picture, or none that it can read."""
 CHANGED = "Put the picture right or take it away, and give the command again: the others are then described anew."
 
 
@@ -62,7 +59,7 @@ def own_pictures(
     """The training pictures of a data set, or all pictures in a folder and the folders in it.
 
     A folder lies below the data root, or ``beside`` the protocol's file. Raises :class:`UsageError` where there is no
-    such folder or no picture, and :class:`IntegrityError` for a picture that cannot be decoded.
+    such folder or no picture, and :class:`IntegrityError` for a picture that cannot be read or decoded.
     """
     if dataset is not None:
         originals = [entry.original for entry in dataset.collect(places).entries if entry.split == "train"]
@@ -121,22 +118,48 @@ def _found(name: str, kind: str, roots: Sequence[Path | None], key: str) -> Path
 
 
 def _files(folder: Path) -> tuple[list[Path], int]:
-    """All picture files in a folder and the folders in it, sorted, and how many other files there are; none hidden."""
-    found, passed = [], 0
-    for place, inside, names in os.walk(folder, followlinks=True):
-        inside[:] = sorted(name for name in inside if not name.startswith(".") and name != "__MACOSX")
+    """All picture files in a folder and the folders in it, sorted, and how many other files there are; none hidden.
+
+    Names decide as they do for data sets. Raises :class:`IntegrityError` for pictures of a kind that is not read here,
+    and for a folder that cannot be listed.
+    """
+    found, unreadable, passed = [], [], 0
+    home = folder.resolve()
+    visited = {str(place) for place in (home, *home.parents)}  # a link to a folder above leads round in a circle
+    for place, inside, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
+        inside[:] = [name for name in sorted(inside) if _is_new(os.path.join(place, name), visited)]
         for name in sorted(name for name in names if not name.startswith(".")):
-            if os.path.splitext(name)[1].lower() in _endings():
-                found.append(Path(place) / name)
+            path = Path(place) / name
+            if is_readable(name):
+                found.append(path)
+            elif is_picture_name(name):
+                unreadable.append(path)
             else:
                 passed += 1
+    if unreadable:
+        kinds = ", ".join(sorted({ending(path.name) for path in unreadable}))
+        raise IntegrityError(
+            f"{folder} holds {len(unreadable):,} {'picture' if len(unreadable) == 1 else 'pictures'} of a kind that "
+            f"cannot be read here: {kinds} (the first is {min(unreadable).relative_to(folder)})",
+            "Save these as PNG or JPEG, or move what is not wanted out of the folder.",
+        )
     return sorted(found), passed
 
 
-@cache
-def _endings() -> frozenset[str]:
-    """Endings of the files that Pillow reads here."""
-    return frozenset(end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN) - NO_PICTURES
+def _refuse_folder(error: OSError) -> None:
+    raise IntegrityError(f"{error.filename} cannot be listed: {error.strerror}") from error
+
+
+def _is_new(folder: str, visited: set[str]) -> bool:
+    """Whether a folder is to be looked into: not hidden, none that storage devices leave, and none for a second time.
+
+    It then counts among the ``visited`` ones, which are known by where they really are.
+    """
+    name, place = os.path.basename(folder), os.path.realpath(folder)
+    if name.startswith(".") or name in LEFT_BEHIND or place in visited:
+        return False
+    visited.add(place)
+    return True
 
 
 def _hashes(name: str, originals: Sequence[Original], passed: int, reporter: Reporter) -> list[str]:

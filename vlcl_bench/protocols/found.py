@@ -7,12 +7,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from vlcl_bench.data.interface import Places
 from vlcl_bench.data.manifest import FOLDER as MANIFESTS
 from vlcl_bench.data.real.catalogue import catalogue, spec_of
 from vlcl_bench.data.real.dataset import RealDataSet
+from vlcl_bench.data.real.file_names import LEFT_BEHIND, is_readable
 from vlcl_bench.data.real.names import seen
 from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.errors import UsageError
@@ -89,7 +91,8 @@ def class_names(folders: Sequence[str]) -> tuple[list[str], list[str]]:
     """Names for classes after their folders', and those of them that are made up.
 
     ``blue_tit`` and ``017.blue_tit`` (where all are numbered) become ``blue tit``; a WordNet id gets ImageNet's name,
-    where ImageNet has it; of a mere number nobody knows what it is. Where two names would be one, the folders' stay.
+    where ImageNet has it; of a mere number nobody knows what it is. Where two names would be one, the folders' stay;
+    and where these are one too, as ``Robin`` and ``robin`` are to a backbone, the second is numbered, which is made up.
     """
     known = {}
     if any(SYNSET.fullmatch(folder) for folder in folders):
@@ -105,9 +108,26 @@ def class_names(folders: Sequence[str]) -> tuple[list[str], list[str]]:
             made_up.append(name)
         names.append(name)
     if len({seen(name).casefold() for name in names}) < len(names):
-        names = [_tidy(folder, "_") for folder in folders]
-        made_up = [name for name, count in Counter(names).items() if count > 1]
+        return _numbered([_tidy(folder, "_") for folder in folders])
     return names, made_up
+
+
+def _numbered(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names with a number behind each that looks like an earlier one but for capitals; and those that got one.
+
+    Many tokenizers know no capitals, so ``Robin`` and ``robin`` would be one class to the backbone.
+    """
+    taken = {seen(name).casefold() for name in names}
+    met: set[str] = set()
+    told_apart, numbered = [], []
+    for name in names:
+        if seen(name).casefold() in met:
+            name = next(new for number in count(2) if (new := f"{name} {number}").casefold() not in taken)
+            taken.add(name.casefold())
+            numbered.append(name)
+        met.add(seen(name).casefold())
+        told_apart.append(name)
+    return told_apart, numbered
 
 
 def _tidy(folder: str, underscore: str = " ") -> str:
@@ -189,17 +209,14 @@ def _folders(folder: Path) -> list[str]:
         return sorted(
             path.name
             for path in folder.iterdir()
-            if path.is_dir() and not path.name.startswith(".") and path.name != "__MACOSX"
+            if path.is_dir() and not path.name.startswith(".") and path.name not in LEFT_BEHIND
         )
     except OSError as error:
         raise UsageError(f"{folder} cannot be listed: {error.strerror}", "Choose another --data-root.") from error
 
 
 def _has_pictures(folder: Path) -> bool:
-    from PIL import Image
-
-    known = Image.registered_extensions()
-    return any(path.suffix.lower() in known for path in folder.iterdir() if path.is_file())
+    return any(is_readable(path.name) for path in folder.iterdir() if path.is_file())
 
 
 def _seen_in(folder: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vlcl_bench.common.faults import Fault, Faults, Flag, Positive, Whole
-from vlcl_bench.data.real.names import Title
+from vlcl_bench.data.real.names import OneLine, Title
 from vlcl_bench.data.real.spec import RealSpec
 from vlcl_bench.data.transforms import Augmentation
 from vlcl_bench.protocols.budget import Budget
@@ -92,7 +92,7 @@ class ProtocolFile(_Frozen):
     title: Title
     description: str
     source: str
-    backbone: str
+    backbone: OneLine
     dataset_names: tuple[str, ...] = Field(min_length=1, alias="tasks")
     evaluation_batch: Positive
     scale: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,7 +128,7 @@ class RealDataSet(DataSet):
                 f"{self.name}: no folder with the pictures was named"
                 if self.own
                 else f"{self.name}: no copy on the hub gives this protocol's split",
-                f"Put it into DIR/{self.spec.folders[0]} and add --data-root DIR."
+                f"Name it with --data-root DIR, where the pictures lie in {Path('DIR') / self.spec.folders[0]}."
                 if self.own
                 else f"Unpack the official archive ({self.spec.source}) into DIR/{self.spec.folders[0]} and add "
                 "--data-root DIR.",
