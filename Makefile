@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 MADE := $(VENV)/made-from-lock
 # Two tests at once, each on one thread: on two cores that is quicker than one test on both, most tests being short.
 JOBS ?= 2
-PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(JOBS)
+# Tests of a file go to one process, which has its fixtures; whoever is idle takes some over.
+PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -2,12 +2,14 @@
 
 import os
 
+import numpy as np
 import pytest
 from support.fakes import FakeDataSet, replace_reference
 
 from vlcl_bench.backbones import load_backbone
 from vlcl_bench.benchmarks.evaluation import Rate, large_evaluation_rate, make_jpegs
 from vlcl_bench.benchmarks.steps import step_times
+from vlcl_bench.engine.company import batches
 from vlcl_bench.mini.world import BACKBONE, REFERENCE
 
 
@@ -30,7 +32,8 @@ def test_pictures_are_made_described_stored_and_timed(monkeypatch, tmp_path):
     assert (rate.backbone, rate.pictures) == (BACKBONE, 6)
     assert rate.evaluating > 0
     assert rate.bare > 0
-    assert seen == [(6, 3, 48, 48)] * 3  # to warm up, bare, and in the evaluation
+    assert seen[:2] == [(6, 3, 48, 48)] * 2  # to warm up, and bare
+    assert sum(shape[0] for shape in seen[2:]) > 6  # the evaluation asks some again, in smaller batches
     assert os.environ["VLCL_DATA_HOME"] == home
     (array,) = (tmp_path / "store").rglob("test.u8")
     assert array.stat().st_size == 6 * 48 * 48 * 3
@@ -42,7 +45,8 @@ def test_the_bare_pass_is_the_encoder_alone(monkeypatch, tmp_path):
     preprocess = backbone.preprocess
     monkeypatch.setattr(backbone, "preprocess", lambda pixels: (now.append(1), preprocess(pixels))[1])
     large_evaluation_rate(tmp_path, pictures=4, side=48)
-    assert len(now) == 2  # once before the clock runs, once in the evaluation
+    asked = len(batches(4, 64, np.random.default_rng()))
+    assert len(now) == 1 + asked  # once before the clock runs, then in the evaluation
 
 
 @pytest.mark.slow

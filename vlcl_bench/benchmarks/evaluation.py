@@ -94,8 +94,8 @@ def rate_of(
 ) -> Rate:
     """Evaluation as a run does it against the bare image encoder, in turns; the best of ``repeats`` of each.
 
-    The bare pass is the forward pass and nothing else: its batches are those of the evaluation, and lie on the device
-    as the encoder takes them.
+    The bare pass is the forward pass and nothing else: its batches are full ones, each picture once, and lie on the
+    device as the encoder takes them. That the evaluation asks some pictures again is part of its time.
     """
     import numpy as np
     import torch
