@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from vlcl_bench.records.schema import ALLOWED_CHANGED
+
 if TYPE_CHECKING:
     from vlcl_bench.submissions.contracts.small_stream import Stream
     from vlcl_bench.tasks import Query
-
-MOST_EXCEPTIONS = 0.005
-"""Share of answers that may change at all."""
 
 Answers = list[list[np.ndarray]]
 """For each of a stream's sets of pictures the logits ``(n, c)`` for each of its label spaces, in order."""
@@ -38,7 +37,7 @@ class Changed:
     @property
     def excused(self) -> bool:
         """Whether there are so few that rounding, also at a router's or a selector's threshold, may have done it."""
-        return self.changed <= MOST_EXCEPTIONS * self.total
+        return self.changed <= ALLOWED_CHANGED * self.total
 
     def __add__(self, other: Changed) -> Changed:
         return Changed(

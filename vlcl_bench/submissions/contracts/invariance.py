@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-
-import numpy as np
-
-from vlcl_bench.submissions.contracts.comparison import MOST_EXCEPTIONS, Changed, changes, listed, unequal_tensors
+from vlcl_bench.engine.company import ALTERED_NEAR_TIE, altered_pictures
+from vlcl_bench.records.schema import ALLOWED_ALTERED, ALLOWED_CHANGED
+from vlcl_bench.submissions.contracts.comparison import Changed, changes, listed, unequal_tensors
 from vlcl_bench.submissions.contracts.contract import contract
 from vlcl_bench.submissions.contracts.trial import Trial
 from vlcl_bench.submissions.finding import Finding
 
 SIZES = (1, 7, 10_000)
 SHUFFLES = (1, 2)
-NUDGED, NUDGE_TIE, MOST_NUDGED = 0.01, 0.005, 0.05
-"""Share of values that are changed by one; gap of the best logits, as a share of the logit scale, below which an answer
-may then be another; share of answers that may be others beyond that."""
 
 
 @contract("repeat", "the same questions again", "contract-repeat", requires=["learning"])
@@ -52,7 +47,7 @@ def batches(trial: Trial) -> list[Finding]:
         total += changes(stream, answers, trial.ask(learner, batch=size), tie, way)
     if total.excused:
         return _exceptions(total, trial.where, "batches of other sizes")
-    message = f"answers depend on the batch: {_counted(total)} (at most {100 * MOST_EXCEPTIONS:g} % may)"
+    message = f"answers depend on the batch: {_counted(total)} (at most {100 * ALLOWED_CHANGED:g} % may)"
     hint = "Score each picture by itself: no statistics over the batch, no ranking or choosing among its pictures."
     return [Finding("contract-batch", trial.where, message, hint)]
 
@@ -71,7 +66,7 @@ def order(trial: Trial) -> list[Finding]:
         return _exceptions(total, trial.where, "other orders")
     message = (
         f"answers depend on the order in which pictures or label spaces are asked: {_counted(total)} "
-        f"(at most {100 * MOST_EXCEPTIONS:g} % may)"
+        f"(at most {100 * ALLOWED_CHANGED:g} % may)"
     )
     hint = "Use nothing but the picture and the query: no positions, no counts of calls, nothing from the query before."
     return [Finding("contract-order", trial.where, message, hint)]
@@ -84,9 +79,9 @@ def lookup(trial: Trial) -> list[Finding]:
     """
     stream, learner = trial.streams.whole, trial.learned.learner
     scale = float(learner.method.backbone.logit_scale)
-    total = changes(stream, trial.learned.answers, trial.ask(learner, change=_nudged), NUDGE_TIE * scale)
+    total = changes(stream, trial.learned.answers, trial.ask(learner, change=altered_pictures), ALTERED_NEAR_TIE * scale)
     far = total.changed - total.near
-    if far <= MOST_NUDGED * total.total:
+    if far <= ALLOWED_ALTERED * total.total:
         return []
     message = (
         f"answers hang on single pixels: {far} of {total.total} change when one value in a hundred is changed by 1 of "
@@ -106,16 +101,6 @@ def scoring(trial: Trial) -> list[Finding]:
     message = f"score changes the method's state: {listed(moved)} changed after test pictures were scored"
     hint = "Learn in learn() only; score() must leave parameters and buffers alone. Is a BatchNorm in train mode?"
     return [Finding("contract-learns-in-score", trial.where, message, hint)]
-
-
-def _nudged(pictures: np.ndarray) -> np.ndarray:
-    """Pictures ``(n, s, s, 3)`` with a few values changed by one: whoever knows bytes does not know these."""
-    changed = pictures.copy()
-    for picture in changed:  # what is changed follows from the picture, not from its batch
-        seed = int.from_bytes(hashlib.sha256(picture.tobytes()).digest()[:8], "big")
-        chosen = np.random.default_rng(seed).random(picture.shape) < NUDGED
-        picture[chosen] ^= 1
-    return changed
 
 
 def _exceptions(changed: Changed, where: str, what: str) -> list[Finding]:

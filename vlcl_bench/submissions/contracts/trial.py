@@ -21,6 +21,7 @@ import torch
 
 from vlcl_bench.backbones import load_backbone
 from vlcl_bench.common.seeds import derive_seed
+from vlcl_bench.engine.company import NEAR_TIE
 from vlcl_bench.engine.footprint import Footprint, backbone_sizes, kept_tensors
 from vlcl_bench.engine.learner import InProcessLearner, LearnReport, guarded, seed_everything
 from vlcl_bench.engine.sandbox.audit import Boundary, Notice
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from vlcl_bench.tasks import Query, Task
 
 BATCH = 16
-NEAR_TIE = 1e-4
-"""Two best scores nearer than this share of the logit scale may change places between batches."""
 METHODS = ("baselines.", "vlcl_method_")
 """How the names of modules begin that belong to methods."""
 
