@@ -144,3 +144,34 @@ def test_a_start_that_is_worse_or_other_but_no_better_is_taken() -> None:
     refuse_better_start(items(10, 250), items(100, 250))
     other = {"a": items(100, 250)["a"][::-1].copy(), "b": np.zeros(50)}
     refuse_better_start(other, items(100, 250))
+
+
+def test_the_untouched_model_of_an_edited_backbone_file_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from vlcl_bench.backbones import load_backbone
+    from vlcl_bench.common.progress import Reporter
+    from vlcl_bench.engine import untouched
+    from vlcl_bench.protocols.load import load_protocol
+
+    protocol, backbone, asked = load_protocol("tiny"), load_backbone("vlcl-mini/v1"), []
+
+    class AskedError(Exception):
+        pass
+
+    def ask(*_: Any) -> None:
+        asked.append(backbone.source_sha256)
+        raise AskedError
+
+    monkeypatch.setattr(untouched, "evaluate", ask)
+    monkeypatch.setattr(untouched, "_read", lambda path, sizes: None if path not in seen else {})
+    seen: set[Path] = set()
+    for source in ("first", "second"):
+        monkeypatch.setattr(backbone, "source_sha256", source)
+        with pytest.raises(AskedError):
+            untouched.untouched_items(backbone, "w", protocol, [], Path("store"), torch.device("cpu"), Reporter())
+        seen.add(untouched._place(Path("store"), protocol.fingerprint, "w", source, "cpu"))
+        assert untouched.untouched_items(
+            backbone, "w", protocol, [], Path("store"), torch.device("cpu"), Reporter()
+        ) == {}  # fmt: skip
+    assert asked == ["first", "second"]

@@ -42,10 +42,7 @@ def untouched_items(
     Asked once, then remembered under the store's ``root``. To be called before a method is made, which may build
     something into the backbone.
     """
-    facts = {
-        "protocol": protocol.fingerprint, "backbone": weights_sha256, "device": device.type, "torch": torch.__version__,
-    }  # fmt: skip
-    path = root / f"untouched-{sha256_text(canonical_json(facts))[:16]}" / INDEX_NAME
+    path = _place(root, protocol.fingerprint, weights_sha256, backbone.source_sha256, device.type)
     sizes = {spec.name: len(protocol.test_rows(spec)) for spec in protocol.tasks}
     remembered = _read(path, sizes)
     if remembered is not None:
@@ -55,6 +52,11 @@ def untouched_items(
     items = ground_truth(protocol).stage_item_scores(frame)
     write_atomic(path, canonical_json({task: scores.tolist() for task, scores in items.items()}))
     return items
+
+
+def _place(root: Path, *facts: str) -> Path:
+    """Where the answers are remembered that follow from these facts, a backbone's own file and its weights among them."""
+    return root / f"untouched-{sha256_text(canonical_json([*facts, torch.__version__]))[:16]}" / INDEX_NAME
 
 
 def _read(path: Path, sizes: Mapping[str, int]) -> Items | None:
