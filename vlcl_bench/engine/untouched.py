@@ -55,7 +55,7 @@ def untouched_items(
 
 
 def _place(root: Path, *facts: str) -> Path:
-    """Where the answers are remembered that follow from these facts, a backbone's own file and its weights among them."""
+    """Where the answers that follow from these facts are remembered; the backbone's own file is one of them."""
     return root / f"untouched-{sha256_text(canonical_json([*facts, torch.__version__]))[:16]}" / INDEX_NAME
 
 
@@ -76,7 +76,7 @@ def refuse_better_start(items: Items, untouched: Items) -> None:
     them answers better gives less than :data:`UNLIKELY`, parted among the tasks.
     """
     cases = {task: (items[task], untouched[task]) for task in items}
-    cases["all tasks"] = tuple(np.concatenate([pair[side] for pair in cases.values()]) for side in (0, 1))  # type: ignore[assignment]
+    """Where the answers that follow from these facts are remembered; the backbone's own file is one of them."""
     for task, (scores, before) in cases.items():
         gain = float(scores.mean() - before.mean())
         better, worse = int((scores > before).sum()), int((scores < before).sum())
